@@ -1,0 +1,3 @@
+"""Fairlead: an AI gateway."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,238 @@
+"""Where a request can go, what an attempt came to, and the record that a request leaves.
+
+It knows deployments, routes and outcomes as values. It must not know how a choice is made (policy) nor how bytes
+travel (http, gateway).
+"""
+
+from typing import Literal
+
+import msgspec
+
+from fairlead.canonical.errors import OnWord
+from fairlead.canonical.usage import Price, Usage
+
+Select = Literal["weighted", "round_robin", "priority", "least_busy", "latency", "cost", "sticky"]
+Auth = Literal["bearer", "x-api-key", "api-key", "none"]
+Jitter = Literal["full", "none"]
+Ended = Literal["finished", "cut", "client_gone", "refused", "failed"]
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """Provider + model id + endpoint + credential: what an attempt is made on."""
+
+    name: str
+    """`provider/model`, as the configuration and `x-fairlead-deployment` have it."""
+    provider: str
+    model: str
+    """The provider's model id."""
+    dialect: str
+    base_url: str
+    """Without a trailing slash; the dialect adds its operation's path."""
+    auth: Auth = "bearer"
+    credential: str = ""
+    """The name of the credential in `Snapshot.secrets`; empty: none needed."""
+    headers: tuple[tuple[str, str], ...] = ()
+    api_version: str | None = None
+    ca: str | None = None
+    client_cert: str | None = None
+    proxy: str | None = None
+    max_connections: int = 512
+    region: str | None = None
+    self_hosted: bool = False
+    price: Price | None = None
+    context: int | None = None
+    """Tokens; None: unknown."""
+    max_output: int | None = None
+    tools: bool | None = None
+    vision: bool | None = None
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment's place in a route. Choices of rank 0 are tried before those of rank 1, and so on."""
+
+    deployment: Deployment
+    weight: float = 1.0
+    rank: int = 0
+
+
+class Backoff(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds: the wait before further attempt n (from 0) is drawn from [0, min(cap, base * 2**n)]."""
+
+    base: float = 0.2
+    cap: float = 8.0
+    jitter: Jitter = "full"
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    attempts: int = 1
+    """Further attempts on the same deployment; 0: none."""
+    max_attempts: int = 6
+    """All attempts of a request, over all deployments."""
+    backoff: Backoff = Backoff()
+    on: frozenset[OnWord] = frozenset({"429", "5xx", "timeout", "connect"})
+    budget: float = 0.1
+    """Retries that a deployment may receive, as a share of its first attempts."""
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds. `total` is one deadline over everything that a request causes."""
+
+    total: float = 600.0
+    connect: float = 5.0
+    first_token: float = 60.0
+    idle: float = 60.0
+
+
+class Cooldown(msgspec.Struct, frozen=True, kw_only=True):
+    after: int = 3
+    """Failures in a row, or half of a window's calls (see policy.health)."""
+    duration: float = 30.0
+    """Seconds (`for` in the configuration)."""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    """What clients ask for; a trailing `*` matches any rest."""
+    choices: tuple[Choice, ...]
+    select: Select = "weighted"
+    retry: Retry = Retry()
+    fallback: frozenset[OnWord] = frozenset({"429", "5xx", "timeout", "connect", "auth"})
+    """The failures after which another deployment is tried."""
+    timeouts: Timeouts = Timeouts()
+    cooldown: Cooldown = Cooldown()
+
+
+class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client's key stands for. `models` empty: every route."""
+
+    id: str
+    tenant: str = ""
+    models: tuple[str, ...] = ()
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """The proxy port's own settings; sizes in bytes, times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 4000
+    workers: int = 1
+    max_body: int = 32 * 1024 * 1024
+    drain: float = 600.0
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    keep_alive: float = 75.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One immutable configuration, compiled: all that a worker needs to know.
+
+    `keys` maps the hex HMAC-SHA256 of a client's key under `pepper` to what it stands for. `secrets` maps a credential's
+    name to its value and must never be printed; a name that is missing has not resolved.
+    """
+
+    version: str
+    routes: tuple[Route, ...]
+    keys: dict[str, VirtualKey] = {}
+    pepper: bytes = b""
+    secrets: dict[str, str] = {}
+    server: Server = Server()
+    open: bool = False
+    """True: no keys are configured, so callers need none (only ever on loopback)."""
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """A command: make an attempt on `deployment`, no earlier than `start_at`, and be done by `deadline`."""
+
+    choice: Choice
+    number: int
+    """From 0, over the whole request."""
+    start_at: float
+    deadline: float
+    """The instant at which the whole request's time is up."""
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.choice.deployment
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempt's first event is here (or its whole answer): from now on nothing is retried."""
+
+    at: float
+    first_token: float = 0.0
+    """Seconds from the attempt's start to its first event."""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempt gave nothing that a client may see."""
+
+    at: float
+    kind: str
+    """A row of KINDS."""
+    status: int | None = None
+    retry_after: float | None = None
+    """Seconds from `at`, as the provider asked."""
+    message: str = ""
+    """Safe to show to the client; empty where nothing of the provider's may be shown."""
+    code: str | None = None
+    param: str | None = None
+
+
+Outcome = Answered | Failed
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment that was considered and not used, and why."""
+
+    deployment: str
+    reason: str
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One attempt, for the record. Times in seconds; `started_at` counts from the request's start."""
+
+    deployment: str
+    started_at: float
+    duration: float
+    outcome: str
+    """`answered` or a row of KINDS."""
+    status: int | None = None
+    retry_after: float | None = None
+
+    @property
+    def label(self) -> str:
+        """`deployment:status`, or the kind where no status came: an entry of `x-fairlead-attempts`."""
+        return f"{self.deployment}:{self.status or self.outcome}"
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one request leaves behind, written once when its books close. Times in seconds unless named otherwise."""
+
+    id: str
+    at: float
+    """Unix seconds, when the request's head was complete."""
+    tenant: str = ""
+    key: str = ""
+    operation: str = "chat"
+    dialect: str = ""
+    asked: str = ""
+    """The model that the client asked for."""
+    served: str = ""
+    """The deployment that answered; empty where none did."""
+    stream: bool = False
+    status: int = 0
+    ended: Ended = "finished"
+    code: str = ""
+    """The CODES row that the client got; empty for an answer."""
+    attempts: tuple[AttemptRecord, ...] = ()
+    usage: Usage | None = None
+    cost: str | None = None
+    """US dollars as a decimal; None: no price is known or there is nothing to charge."""
+    price: str = ""
+    """The price table's version behind `cost`."""
+    first_token: float | None = None
+    duration: float = 0.0
+    overhead_us: int = 0
+    """Time in which the gateway itself had the request: `duration` less the time spent waiting for providers."""
