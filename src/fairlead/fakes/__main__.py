@@ -1,0 +1,7 @@
+"""Runs `fakes.process`."""
+
+import sys
+
+from fairlead.fakes.process import main
+
+sys.exit(main())
