@@ -27,7 +27,7 @@ CHUNKED = b"transfer-encoding: chunked\r\n"
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 
 
-class RequestRefused(Exception):
+class RequestRefused(Exception):  # noqa: N818  it is an answer, not a fault
     """A request that gets `status` and, where nothing was answered yet, nothing else. `reason` is for its sender."""
 
     def __init__(self, status: int, reason: str) -> None:

@@ -1,0 +1,218 @@
+"""One request and its answer, as a handler sees them.
+
+It knows how a body is collected and how an answer is framed. It must not know the parser, deadlines or the order of
+requests on a connection: its link, the connection, takes care of those.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+from fairlead.http.head import BODILESS, CHUNKED, CLOSE, KEEP_ALIVE, STATUS_LINES, RequestRefused, status_line
+
+
+class Link(Protocol):
+    """What an exchange needs of its connection."""
+
+    @property
+    def body_limit(self) -> int: ...
+    @property
+    def peer(self) -> str: ...
+    @property
+    def paused(self) -> bool: ...
+    @property
+    def draining(self) -> bool: ...
+    def put(self, data: bytes) -> None: ...
+    def reset(self) -> None: ...
+    def want_body(self, exchange: "Exchange") -> asyncio.Future[None]: ...
+    async def writable(self) -> None: ...
+
+
+class Exchange:
+    """A request with the one answer it gets: `send`, or `start`, `write`, `end`, or `abort`.
+
+    The task that handles it is cancelled when the client goes away before the answer has ended.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_limit",
+        "_link",
+        "_mute",
+        "_pieces",
+        "arrived_at",
+        "closing",
+        "complete",
+        "ended",
+        "failure",
+        "headers",
+        "keep_alive",
+        "method",
+        "on_pause",
+        "on_resume",
+        "path",
+        "query",
+        "received",
+        "started",
+        "version",
+        "waiter",
+        "weight",
+    )
+
+    method: str
+    path: str
+    """As sent, not decoded."""
+    query: str
+    """Without the `?`."""
+    headers: dict[bytes, bytes]
+    """Names in lower case; repeated fields joined with `, `."""
+    arrived_at: float
+    """Loop time when the head was complete."""
+    version: str
+    """`1.1` or `1.0`."""
+    keep_alive: bool
+    """Whether the client lets the connection live on."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._pieces: list[bytes] = []
+        self._limit = sys.maxsize
+        self._mute = False
+        self._chunked = False
+        self.received = 0
+        self.weight = 0
+        self.complete = False
+        self.failure: RequestRefused | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.started = False
+        self.ended = False
+        self.closing = False
+        self.on_pause: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
+
+    @property
+    def peer(self) -> str:
+        """The address of the client's end of the connection, without the port."""
+        return self._link.peer
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """The whole body. Without `limit` the server's own bound holds.
+
+        Raises RequestRefused: 413 beyond the limit (told by Content-Length before a byte is read), 415 for an encoded
+        body, 408 when it stops coming, 400 when it is malformed. Let it rise: the server words the answer.
+        """
+        limit = self._link.body_limit if limit is None else limit
+        self._check_body(limit)
+        if not self.complete:
+            self._limit = limit
+            self.waiter = self._link.want_body(self)
+            try:
+                await self.waiter
+            finally:
+                self.waiter = None
+            if self.failure is not None:
+                raise self.failure
+        body = b"".join(self._pieces)
+        self._pieces = [body]
+        return body
+
+    def send(self, status: int, fields: bytes, body: bytes) -> None:
+        """A whole answer in one write. `fields` has no Content-Length: it is set here."""
+        self._begin()
+        self.ended = True
+        connection = self._connection_line()
+        line = STATUS_LINES.get(status) or status_line(status)
+        if status in BODILESS:
+            self._link.put(b"%b%b%b\r\n" % (line, fields, connection))
+            return
+        content = b"" if self.method == "HEAD" else body
+        self._link.put(b"%b%bcontent-length: %d\r\n%b\r\n%b" % (line, fields, len(body), connection, content))
+
+    def start(self, status: int, fields: bytes) -> None:
+        """Begins an answer of unknown length: chunked, or ended by the connection's end for an HTTP/1.0 client."""
+        self._begin()
+        self._mute = self.method == "HEAD" or status in BODILESS
+        self._chunked = self.version == "1.1" and status not in BODILESS
+        if not self._chunked and not self._mute:
+            self.keep_alive = False
+        framing = CHUNKED if self._chunked else b""
+        self._link.put(b"%b%b%b%b\r\n" % (status_line(status), fields, framing, self._connection_line()))
+
+    def write(self, data: bytes) -> None:
+        """One piece of the answer that was started. Pieces of one loop turn leave in one packet where they fit."""
+        if not self.started:
+            raise RuntimeError("write() before start()")
+        if self.ended or self._mute or not data:
+            return
+        self._link.put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def end(self) -> None:
+        """The clean end of an answer that was started. Without it the client sees a broken answer."""
+        if not self.started:
+            raise RuntimeError("end() before start()")
+        if self.ended:
+            return
+        self.ended = True
+        if self._chunked and not self._mute:
+            self._link.put(b"0\r\n\r\n")
+
+    def abort(self) -> None:
+        """Closes the connection at once; what was started never looks finished."""
+        self.started = self.ended = self.closing = True
+        self._link.reset()
+
+    async def drain(self) -> None:
+        """Waits while more than 64 KiB wait for the client to read."""
+        if self._link.paused:
+            await self._link.writable()
+
+    def backpressure(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        """Has `pause` called when more than 64 KiB wait for the client, and `resume` at 32 KiB again."""
+        self.on_pause = pause
+        self.on_resume = resume
+        if self._link.paused:
+            pause()
+
+    # What the connection tells its exchange.
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the body. Raises RequestRefused beyond the limit of a waiting `read`."""
+        self._pieces.append(data)
+        self.received += len(data)
+        if self.received > self._limit:
+            raise RequestRefused(413, f"the body is larger than {self._limit} bytes")
+
+    def finish(self) -> None:
+        """The body is complete."""
+        self.complete = True
+        self._wake()
+
+    def fail(self, failure: RequestRefused) -> None:
+        """The body will never be complete."""
+        self.failure = failure
+        self._pieces.clear()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def _check_body(self, limit: int) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise RequestRefused(415, "the request body must not be encoded")
+        if max(self.received, int(self.headers.get(b"content-length", 0))) > limit:
+            raise RequestRefused(413, f"the body is larger than {limit} bytes")
+
+    def _begin(self) -> None:
+        if self.started:
+            raise RuntimeError("the answer has begun already")
+        self.started = True
+
+    def _connection_line(self) -> bytes:
+        if not self.keep_alive or not self.complete or self._link.draining:
+            self.closing = True
+            return CLOSE
+        return b"" if self.version == "1.1" else KEEP_ALIVE
