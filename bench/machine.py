@@ -1,0 +1,176 @@
+"""What the kernel says about processes and the machine: CPU time, memory, open files, versions.
+
+It knows /proc and nothing of what the processes do.
+"""
+
+import contextlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+TICKS = os.sysconf("SC_CLK_TCK")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """Resident and proportional memory, in MB of 10^6 bytes."""
+
+    rss_mb: float
+    pss_mb: float
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process tree has used so far: seconds on a core, and seconds in which it was ready but had to wait."""
+
+    cpu_s: float
+    waited_s: float
+
+
+def tree(root: int) -> list[int]:
+    """The process and all its descendants, parents first."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [root]
+    for pid in found:
+        found.extend(sorted(children.get(pid, [])))
+    return found
+
+
+def usage(root: int) -> Usage:
+    """utime + stime of every live process of the tree, threads included."""
+    pids = tree(root)
+    return Usage(cpu_s=sum(map(cpu_seconds, pids)), waited_s=sum(map(_waited, pids)))
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
+
+
+def memory(pid: int) -> Memory:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kib = dict(re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE))
+    return Memory(rss_mb=int(kib["Rss"]) * 1024 / 1e6, pss_mb=int(kib["Pss"]) * 1024 / 1e6)
+
+
+def open_files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def listener(root: int, port: int) -> int:
+    """The process of the tree that accepts on `port`: the worker. The youngest, where several share the socket."""
+    table = Path(f"/proc/{root}/net/tcp").read_text().splitlines()[1:]
+    rows = [line.split() for line in table]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")}
+    holders = [pid for pid in tree(root) if sockets & _links(pid)]
+    if not holders:
+        raise RuntimeError(f"no process below {root} listens on port {port}")
+    return holders[-1]
+
+
+@contextlib.contextmanager
+def undisturbed(root: int) -> Iterator[bool]:
+    """Runs the tree ahead of the machine's other work, where the kernel lets us (as root); says whether it does.
+
+    For cases that measure waiting: on a shared machine their figures would otherwise be those of the neighbours.
+    """
+    try:
+        _schedule(root, os.SCHED_RR, 1)
+    except PermissionError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        _schedule(root, os.SCHED_OTHER, 0)
+
+
+def describe() -> dict[str, str]:
+    """The machine and the versions, for the head of a result."""
+    cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory_kib = re.search(r"^MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())
+    packages = {name: _version(name) for name in ("uvloop", "httptools", "msgspec")}
+    return {
+        "cpu": cpu.group(1) if cpu else platform.machine(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{int(memory_kib.group(1)) / 1e6:.0f} GB" if memory_kib else "unknown",
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "nginx": _first_line("nginx", "-v").removeprefix("nginx version: nginx/"),
+        "wrk": _first_line("wrk", "-v").removeprefix("wrk ").split(" ")[0],
+        **packages,
+    }
+
+
+def commit() -> str:
+    """The short commit, with `-dirty` where the product's own files differ from it."""
+    name = _git("rev-parse", "--short=10", "HEAD") or "unknown"
+    return name + ("-dirty" if _git("status", "--porcelain", "--", "src") else "")
+
+
+def _schedule(root: int, policy: int, priority: int) -> None:
+    for pid in tree(root):
+        for thread in _threads(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, policy, os.sched_param(priority))
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except FileNotFoundError:
+        return []
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat after the name: state is 0, parent 1, utime 11, stime 12."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _waited(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
+def _links(pid: int) -> set[str]:
+    folder = Path(f"/proc/{pid}/fd")
+    found = set()
+    for entry in folder.iterdir():
+        try:
+            found.add(os.readlink(entry))
+        except OSError:
+            continue
+    return found
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _first_line(*command: str) -> str:
+    if not shutil.which(command[0]):
+        return "absent"
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (done.stdout + done.stderr).strip().split("\n")[0]
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", ROOT, *words], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
