@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from fairlead.http import fields as header_lines
-from fairlead.http.connection import Connection
+from fairlead.http.downstream import Connection
 from fairlead.http.exchange import Exchange
 from fairlead.http.head import RequestRefused
 
