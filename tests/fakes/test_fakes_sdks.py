@@ -1,6 +1,11 @@
 """The official SDKs take the fakes for the real thing: their parsers judge the fakes' good answers."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -11,6 +16,7 @@ from pydantic import BaseModel
 
 from fairlead.fakes import Provider, Script, serve
 
+SOURCES = str(Path(__file__).parents[2] / "src")
 SYSTEM = "You are terse today"
 WEATHER: Any = {
     "type": "object",
@@ -311,12 +317,10 @@ async def test_the_new_anthropic_version_takes_no_sampling_parameters(messages: 
 @pytest.fixture
 def origins() -> Iterator[dict[str, str]]:
     """The fakes in a process of their own, for clients that block."""
-    import json
-    import subprocess
-    import sys
-
     command = [sys.executable, "-m", "fairlead.fakes", "--openai", "127.0.0.1:0", "--anthropic", "127.0.0.1:0"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": SOURCES}
+    ) as process:
         assert process.stdout is not None
         ports = json.loads(process.stdout.readline())
         yield {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
@@ -329,6 +333,8 @@ def test_the_blocking_clients_work_too(origins: dict[str, str]) -> None:
         assert text(client.chat.completions.create(model="m", messages=HELLO)) == "You said: hello there world"
         chunks = client.chat.completions.create(model="m", messages=HELLO, stream=True)
         assert "".join(c.choices[0].delta.content or "" for c in chunks) == "You said: hello there world"
-    with anthropic.Anthropic(base_url=origins["anthropic"], api_key="any") as other:
-        with other.messages.stream(model="m", max_tokens=99, messages=HELLO) as stream:
-            assert "".join(stream.text_stream) == "You said: hello there world"
+    with (
+        anthropic.Anthropic(base_url=origins["anthropic"], api_key="any") as other,
+        other.messages.stream(model="m", max_tokens=99, messages=HELLO) as stream,
+    ):
+        assert "".join(stream.text_stream) == "You said: hello there world"
