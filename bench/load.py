@@ -24,7 +24,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     cost_us: float | None
     waited_share: float
-    """Share of the time in which the target was ready to run but the core was taken: the noise of the machine."""
+    """Share of the time in which the target was ready to run but other work had the core."""
+    stolen_share: float
+    """Share of a core that the host gave to somebody else: figures of such a round mean little."""
     seen: dict[str, Any]
 
 
@@ -63,11 +65,19 @@ def _sample(target: Target, before: machine.Usage | None, seen: dict[str, Any], 
     if seen["failed"] or not seen[unit]:
         raise LoadError(f"{seen['failed']} failures against {target.name}: {seen.get('complaint', '')}")
     after = _usage(target)
-    cost, waited = None, 0.0
+    cost, waited, stolen = None, 0.0, 0.0
     if before and after:
         cost = (after.cpu_s - before.cpu_s) / seen[unit] * 1e6
         waited = (after.waited_s - before.waited_s) / seen["seconds"]
-    return Sample(units=seen[unit], seconds=seen["seconds"], cost_us=cost, waited_share=round(waited, 3), seen=seen)
+        stolen = (after.stolen_s - before.stolen_s) / seen["seconds"]
+    return Sample(
+        units=seen[unit],
+        seconds=seen["seconds"],
+        cost_us=cost,
+        waited_share=round(waited, 3),
+        stolen_share=round(stolen, 3),
+        seen=seen,
+    )
 
 
 def _run(command: list[str], env: dict[str, str] | None) -> str:

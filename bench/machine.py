@@ -27,10 +27,15 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process tree has used so far: seconds on a core, and seconds in which it was ready but had to wait."""
+    """What a process tree has used so far, and what kept it from running, in seconds.
+
+    `waited_s`: it was ready, but other work of this machine had the core. `stolen_s`: the machine is a guest and its
+    host ran somebody else; of all cores together.
+    """
 
     cpu_s: float
     waited_s: float
+    stolen_s: float
 
 
 def tree(root: int) -> list[int]:
@@ -48,7 +53,7 @@ def tree(root: int) -> list[int]:
 def usage(root: int) -> Usage:
     """utime + stime of every live process of the tree, threads included."""
     pids = tree(root)
-    return Usage(cpu_s=sum(map(cpu_seconds, pids)), waited_s=sum(map(_waited, pids)))
+    return Usage(cpu_s=sum(map(cpu_seconds, pids)), waited_s=sum(map(_waited, pids)), stolen_s=_stolen())
 
 
 def cpu_seconds(pid: int) -> float:
@@ -83,6 +88,9 @@ def undisturbed(root: int) -> Iterator[bool]:
 
     For cases that measure waiting: on a shared machine their figures would otherwise be those of the neighbours.
     """
+    if os.sched_getscheduler(root) == os.SCHED_RR:
+        yield True
+        return
     try:
         _schedule(root, os.SCHED_RR, 1)
     except PermissionError:
@@ -144,6 +152,10 @@ def _waited(pid: int) -> float:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):
         return 0.0
+
+
+def _stolen() -> float:
+    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / TICKS
 
 
 def _links(pid: int) -> set[str]:

@@ -26,6 +26,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     load_before: float
     waited_share: float
     """Median share of the time in which the subject's core was taken by someone else's work."""
+    stolen_share: float
+    """The same for work of other guests of the host."""
     goals: list[Goal]
     chats: dict[str, list[Line]]
     ladder: dict[str, list[Line]]
@@ -72,7 +74,7 @@ def machine_line(result: Result) -> str:
         f"on {has['cpu']}, {has['cores']} cores, Linux {has['kernel']}, Python {has['python']}, "
         f"uvloop {has['uvloop']}, httptools {has['httptools']}, msgspec {has['msgspec']}, nginx {has['nginx']}. "
         f"Load average before: {result.load_before:.1f}; the core was taken by other work "
-        f"{result.waited_share:.0%} of the time."
+        f"{result.waited_share:.0%} and by other guests of the host {result.stolen_share:.0%} of the time."
     )
 
 

@@ -5,6 +5,7 @@ Load and provider run on core 0, what is measured on core 1. Needs nginx, wrk an
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -50,7 +51,7 @@ def measure(stage: Stage, size: cases.Size, wanted: set[str]) -> Measured:
         found.chats = _timed("whole answers", lambda: cases.whole_answers(stage, size))
     if "ladder" in wanted:
         found.ladder = _timed("connections", lambda: cases.ladder(stage, size))
-    with machine.undisturbed(os.getpid()):
+    with machine.undisturbed(os.getpid()):  # these measure waiting
         if "first" in wanted:
             found.first = _timed("first text", lambda: cases.first_text(stage, size))
         if "streams" in wanted:
@@ -106,7 +107,8 @@ def assemble(found: Measured, subject: str, size: str, load_before: float) -> re
         size=size,
         machine=machine.describe(),
         load_before=load_before,
-        waited_share=median(sample.waited_share for sample in ours) if ours else 0.0,
+        waited_share=median([sample.waited_share for sample in ours] or [0.0]),
+        stolen_share=median([sample.stolen_share for sample in ours] or [0.0]),
         goals=judge(found, subject),
         chats={name: figures.lines(rounds) for name, rounds in found.chats.items()},
         ladder={f"{name} connections": figures.lines(rounds) for name, rounds in found.ladder.items()},
@@ -143,6 +145,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--subject", default="fairlead", help="fairlead, nginx, or a command with {port} {provider}")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result files")
     parser.add_argument("--no-files", action="store_true", help="print only")
+    parser.add_argument("--exclusive", action="store_true", help="as root: leave other work on this machine 5 %%")
     parser.add_argument("--update-docs", action="store_true", help=f"rewrite the block in {' and '.join(DOCUMENTS)}")
     return parser.parse_args()
 
@@ -152,7 +155,9 @@ def main() -> int:
     size = args.size or "default"
     load_before = os.getloadavg()[0]
     try:
-        with staged(args.subject) as stage:
+        with staged(args.subject) as stage, contextlib.ExitStack() as stack:
+            if args.exclusive:
+                stack.enter_context(machine.undisturbed(os.getpid()))
             found = measure(stage, cases.SIZES[size], set(args.case or CASES))
             result = assemble(found, stage.subject.name, size, load_before)
     except (MissingToolError, LoadError) as failure:
