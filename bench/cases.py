@@ -6,6 +6,7 @@ Rounds alternate between the targets (A B A B), so that a drift of the machine f
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -29,19 +30,21 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     stream_rounds: int
     stream_repeats: int
     soak: str
+    patience: float
+    """Seconds that each case may spend on rounds taken again because the host disturbed them."""
 
 
 SIZES = {
     "quick": Size(
-        rounds=2, seconds=1, ladder=(1, 64), ladder_rounds=1, firsts=200, stream_rounds=1, stream_repeats=1, soak="tiny"
+        rounds=2, seconds=1, ladder=(1, 64), ladder_rounds=1, firsts=200, stream_rounds=1, stream_repeats=1, soak="tiny", patience=3
     ),
     "default": Size(
         rounds=6, seconds=2, ladder=(1, 16, 64, 256), ladder_rounds=2, firsts=400, stream_rounds=3, stream_repeats=2,
-        soak="short",
+        soak="short", patience=10,
     ),
     "full": Size(
         rounds=7, seconds=8, ladder=(1, 16, 64, 256), ladder_rounds=5, firsts=2000, stream_rounds=5, stream_repeats=6,
-        soak="full",
+        soak="full", patience=120,
     ),
 }  # fmt: skip
 
@@ -49,12 +52,13 @@ SIZES = {
 def whole_answers(stage: Stage, size: Size) -> dict[str, Samples]:
     """1 kB and 20 kB prompts at 64 connections, against nginx: CPU per request."""
     found: dict[str, Samples] = {}
+    patience = load.Patience(size.patience)
     for _ in range(size.rounds):
         for name, length in (("chat 1 kB", 1024), ("chat 20 kB", 20480)):
             body = stage.folder / f"body-{length}.json"
             body.write_bytes(chat_body(length))
             for target in (stage.nginx, stage.subject):
-                sample = load.requests(target, body, 64, size.seconds)
+                sample = patience.measure(partial(load.requests, target, body, 64, size.seconds))
                 found.setdefault(name, {}).setdefault(target.name, []).append(sample)
     return found
 
@@ -64,10 +68,12 @@ def ladder(stage: Stage, size: Size) -> dict[str, Samples]:
     body = stage.folder / "body-1024.json"
     body.write_bytes(chat_body(1024))
     found: dict[str, Samples] = {}
+    patience = load.Patience(size.patience)
     for _ in range(size.ladder_rounds):
         for connections in size.ladder:
             for target in (stage.direct, stage.nginx, stage.subject):
-                sample = load.requests(target, body, connections, min(size.seconds, 2))
+                seconds = min(size.seconds, 2)
+                sample = patience.measure(partial(load.requests, target, body, connections, seconds))
                 found.setdefault(f"{connections}", {}).setdefault(target.name, []).append(sample)
     return found
 
@@ -75,7 +81,7 @@ def ladder(stage: Stage, size: Size) -> dict[str, Samples]:
 def first_text(stage: Stage, size: Size) -> Samples:
     """Time to the first text of a stream, one connection."""
     return _alternate(
-        size.stream_rounds,
+        size,
         (stage.direct, stage.nginx, stage.subject),
         lambda target: load.streams(target, "brisk", streams=1, rounds=size.firsts, pace=0.001),
     )
@@ -84,7 +90,7 @@ def first_text(stage: Stage, size: Size) -> Samples:
 def paced_streams(stage: Stage, size: Size) -> Samples:
     """512 streams at once, 64 chunks each, 20 ms apart."""
     return _alternate(
-        size.stream_rounds,
+        size,
         (stage.direct, stage.nginx, stage.subject),
         lambda target: load.streams(target, "paced", streams=512, rounds=size.stream_repeats, ramp=1.28),
     )
@@ -94,9 +100,11 @@ def translated_streams(stage: Stage, size: Size) -> Samples:
     """256 streams from a provider of the other dialect, beside as many of the same dialect."""
     kinds = [kind for kind in ("paced", "translated") if kind in stage.subject.places]
     found: Samples = {}
+    patience = load.Patience(size.patience)
+    options = {"streams": 256, "rounds": size.stream_repeats, "ramp": 1.28}
     for _ in range(size.stream_rounds):
         for kind in kinds:
-            sample = load.streams(stage.subject, kind, streams=256, rounds=size.stream_repeats, ramp=1.28)
+            sample = patience.measure(partial(load.streams, stage.subject, kind, **options))
             found.setdefault(kind, []).append(sample)
     return found
 
@@ -121,9 +129,10 @@ def idle_memory(stage: Stage) -> dict[str, machine.Memory]:
     return {"worker": worker, "all processes": total}
 
 
-def _alternate(rounds: int, targets: tuple[Target, ...], measure: Callable[[Target], load.Sample]) -> Samples:
+def _alternate(size: Size, targets: tuple[Target, ...], measure: Callable[[Target], load.Sample]) -> Samples:
     found: Samples = {}
-    for _ in range(rounds):
+    patience = load.Patience(size.patience)
+    for _ in range(size.stream_rounds):
         for target in targets:
-            found.setdefault(target.name, []).append(measure(target))
+            found.setdefault(target.name, []).append(patience.measure(partial(measure, target)))
     return found

@@ -53,7 +53,12 @@ def tree(root: int) -> list[int]:
 def usage(root: int) -> Usage:
     """utime + stime of every live process of the tree, threads included."""
     pids = tree(root)
-    return Usage(cpu_s=sum(map(cpu_seconds, pids)), waited_s=sum(map(_waited, pids)), stolen_s=_stolen())
+    return Usage(cpu_s=sum(map(cpu_seconds, pids)), waited_s=sum(map(_waited, pids)), stolen_s=stolen())
+
+
+def stolen() -> float:
+    """Seconds, over all cores and since the start, in which the host of this guest ran somebody else."""
+    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / TICKS
 
 
 def cpu_seconds(pid: int) -> float:
@@ -152,10 +157,6 @@ def _waited(pid: int) -> float:
         return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):
         return 0.0
-
-
-def _stolen() -> float:
-    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / TICKS
 
 
 def _links(pid: int) -> set[str]:
