@@ -1,0 +1,123 @@
+"""An Anthropic stream passed on as it is: whole events, their bytes unchanged, with an eye on how it goes.
+
+It knows which events tell the usage and the end. It must not know, nor decode, what the model says.
+"""
+
+import re
+
+import msgspec
+
+from fairlead.canonical.events import Broken
+from fairlead.canonical.usage import Usage
+from fairlead.dialects.anthropic.errors import decode_stream_error
+from fairlead.dialects.anthropic.usage import WireUsage, decode_usage, later_usage
+from fairlead.dialects.sse import Boundary, EventTooLong, Frame, Frames
+
+_EVENT = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    usage: WireUsage | None = None
+
+
+class _Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of any event, as far as a relay reads it."""
+
+    type: str = ""
+    message: _Message | None = None
+    usage: WireUsage | None = None
+
+
+_decode = msgspec.json.Decoder(_Seen).decode
+
+
+class Relay:
+    """Gives back what may go to the client now: nothing of an event that has not ended, of an error event (`broken`
+    tells it) or of what follows the end.
+    """
+
+    def __init__(self, *, hide_usage: bool) -> None:  # noqa: ARG002 - Anthropic always tells the usage
+        self.usage: Usage | None = None
+        self.model = ""
+        self.finished = False
+        self.broken: Broken | None = None
+        self.begun = False
+        self._boundary = Boundary()
+        self._counted: WireUsage | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        if self.finished or self.broken is not None:
+            return b""
+        try:
+            whole = self._boundary.feed(data)
+        except EventTooLong as error:
+            self.broken = Broken(kind="protocol", message=str(error))
+            return b""
+        if self.begun and _is_ordinary(whole):
+            return whole
+        return self._watch(whole)
+
+    def end(self) -> Broken | None:
+        """The socket's clean end: None if the stream was complete."""
+        if self.finished or self.broken is not None:
+            return self.broken
+        self.broken = Broken(kind="cut", message="the stream ended before its message_stop")
+        return self.broken
+
+    def _watch(self, whole: bytes) -> bytes:
+        start = 0
+        for boundary in _EVENT.finditer(whole):
+            end = boundary.end()
+            event = whole[start:end]
+            if not (self.begun and _is_ordinary(event)):
+                for frame in Frames().feed(event):
+                    self._see(frame)
+            if self.broken is not None:
+                return whole[:start]
+            if self.finished:
+                return whole[:end]
+            start = end
+        return whole
+
+    def _see(self, frame: Frame) -> None:
+        if frame.event == "error":
+            self.broken = decode_stream_error(frame.data)
+            return
+        try:
+            seen = _decode(frame.data)
+            self._note(seen, frame.data)
+        except (ValueError, RecursionError) as error:
+            message = f"the stream holds an event that is none of Anthropic's: {error}"
+            self.broken = Broken(kind="protocol", message=message)
+
+    def _note(self, seen: _Seen, data: bytes) -> None:
+        if seen.type == "error":
+            self.broken = decode_stream_error(data)
+        elif seen.type == "message_start":
+            self._start(seen)
+        elif not self.begun and seen.type.startswith(("content_", "message_")):
+            raise ValueError(f"a {seen.type} before message_start")
+        elif seen.type == "message_delta":
+            self._count(seen.usage)
+        elif seen.type == "message_stop":
+            self.finished = True
+
+    def _start(self, seen: _Seen) -> None:
+        if seen.message is None or self.begun:
+            raise ValueError("a message_start without its message, or a second one")
+        self.begun = True
+        self.model = seen.message.model
+        self._count(seen.message.usage)
+
+    def _count(self, said: WireUsage | None) -> None:
+        self._counted = later_usage(self._counted, said)
+        self.usage = None if self._counted is None else decode_usage(self._counted)
+
+
+def _is_ordinary(events: bytes) -> bool:
+    """Whether no event here can start, count, end or break a message: it would hold one of these words.
+
+    Text that a model wrote may hold them too, and is then looked at for nothing.
+    """
+    return b'"message_' not in events and b"error" not in events

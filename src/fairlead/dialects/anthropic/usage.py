@@ -1,0 +1,94 @@
+"""What Anthropic's messages count and why they end: the two small vocabularies that answers and streams share.
+
+It knows that Anthropic counts cached tokens apart from `input_tokens`. It must not know blocks, events or requests.
+"""
+
+from typing import Any
+
+import msgspec
+
+from fairlead.canonical.chat import FinishReason
+from fairlead.canonical.usage import Usage
+
+FINISH: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "refusal",
+    "pause_turn": "pause",
+}
+"""Why a message ended. A word that is not here is `other`."""
+
+STOP_REASONS: dict[FinishReason, str] = {
+    "stop": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "content_filter": "refusal",
+    "refusal": "refusal",
+    "pause": "pause_turn",
+    "other": "end_turn",
+}
+
+
+class OutputDetails(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    thinking_tokens: int | None = None
+
+
+class WireUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """`usage` of a message or of a `message_delta`; None: not said."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+def decode_usage(wire: WireUsage) -> Usage:
+    cache_read = wire.cache_read_input_tokens or 0
+    cache_write = wire.cache_creation_input_tokens or 0
+    details = wire.output_tokens_details
+    return Usage(
+        input=(wire.input_tokens or 0) + cache_read + cache_write,
+        output=wire.output_tokens or 0,
+        cache_read=cache_read,
+        cache_write=cache_write,
+        reasoning=(details.thinking_tokens or 0) if details else 0,
+    )
+
+
+def later_usage(earlier: WireUsage | None, later: WireUsage | None) -> WireUsage | None:
+    """`earlier` as `later` corrects it: counts in a stream are totals so far, so what is said last replaces."""
+    if earlier is None or later is None:
+        return later or earlier
+    said = {name: getattr(later, name) for name in WireUsage.__struct_fields__}
+    return msgspec.structs.replace(earlier, **{name: value for name, value in said.items() if value is not None})
+
+
+def encode_usage(usage: Usage) -> dict[str, Any]:
+    wire: dict[str, Any] = {
+        "input_tokens": max(usage.input - usage.cache_read - usage.cache_write, 0),
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cache_read,
+        "output_tokens": usage.output,
+    }
+    if usage.reasoning:
+        wire["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return wire
+
+
+def finish_reason(stop_reason: str | None) -> FinishReason:
+    return FINISH.get(stop_reason or "", "other")
+
+
+def stop_reason(finish: FinishReason, *, raw: str | None, stop_sequence: str | None, refused: bool) -> str:
+    """Anthropic's word for `finish`: its own again where `raw` was one, else the nearest."""
+    if refused:
+        return "refusal"
+    if raw is not None and FINISH.get(raw) == finish:
+        return raw
+    if finish == "stop" and stop_sequence is not None:
+        return "stop_sequence"
+    return STOP_REASONS[finish]
