@@ -81,12 +81,8 @@ KINDS: dict[str, Kind] = {
     "tls": Kind("upstream_unreachable", "connect", same_deployment=False),
     "pool": Kind("overloaded", "connect", same_deployment=False, sickness=False),
     "auth": Kind("upstream_auth", "auth", same_deployment=False, sickness=False),
-    "context_window": Kind(
-        "context_length_exceeded", "context_window", same_deployment=False, sickness=False
-    ),
-    "content_policy": Kind(
-        "content_policy_violation", "content_policy", same_deployment=False, sickness=False
-    ),
+    "context_window": Kind("context_length_exceeded", "context_window", same_deployment=False, sickness=False),
+    "content_policy": Kind("content_policy_violation", "content_policy", same_deployment=False, sickness=False),
     "bad_request": Kind("invalid_request_error", None, same_deployment=False, sickness=False),
 }
 """Every way an attempt fails. A kind comes from a status and a structured code, never from a substring.

@@ -69,16 +69,7 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: float | None = None
 
 
-Event = (
-    Started
-    | TextDelta
-    | ReasoningDelta
-    | RefusalDelta
-    | ToolCallStarted
-    | ToolCallDelta
-    | Finished
-    | Broken
-)
+Event = Started | TextDelta | ReasoningDelta | RefusalDelta | ToolCallStarted | ToolCallDelta | Finished | Broken
 
 
 def collect(events: Iterable[Event]) -> Answer:

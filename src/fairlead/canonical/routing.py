@@ -128,8 +128,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable configuration, compiled: all that a worker needs to know.
 
-    `keys` maps the hex HMAC-SHA256 of a client's key under `pepper` to what it stands for. `secrets` maps a credential's
-    name to its value and must never be printed; a name that is missing has not resolved.
+    `keys` maps the hex HMAC-SHA256 of a client's key under `pepper` to what it stands for. `secrets` maps a
+    credential's name to its value and must never be printed; a name that is missing has not resolved.
     """
 
     version: str

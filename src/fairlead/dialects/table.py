@@ -1,0 +1,107 @@
+"""The dialects by name, the shape that each of them has, and a stream's way from one to another.
+
+A new wire format is a module of this shape and a row in `DIALECTS`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from fairlead.canonical.chat import Answer, ChatRequest
+from fairlead.canonical.errors import Refused
+from fairlead.canonical.events import Broken, Event, Finished, Started
+from fairlead.canonical.routing import Deployment, Failed
+from fairlead.canonical.usage import Usage
+from fairlead.dialects import anthropic, openai_chat
+from fairlead.dialects.ask import Ask
+
+
+class StreamDecoder(Protocol):
+    def feed(self, data: bytes) -> list[Event]: ...
+    def end(self) -> list[Event]: ...
+
+
+class StreamEncoder(Protocol):
+    def __init__(self, *, include_usage: bool) -> None: ...
+    def encode(self, event: Event) -> bytes: ...
+
+
+class Stream(Protocol):
+    """A provider's stream on its way to the client: bytes in, bytes out, and what was learned from them."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def finished(self) -> bool: ...
+    @property
+    def broken(self) -> Broken | None: ...
+    @property
+    def begun(self) -> bool: ...
+    def feed(self, data: bytes) -> bytes: ...
+    def end(self) -> Broken | None: ...
+
+
+class RelayStream(Stream, Protocol):
+    def __init__(self, *, hide_usage: bool) -> None: ...
+
+
+class Dialect(Protocol):
+    """A wire format, used on both sides. `docs/design.md` says what each name promises."""
+
+    NAME: str
+    TARGET: str
+    Decoder: type[StreamDecoder]
+    Encoder: type[StreamEncoder]
+    Relay: type[RelayStream]
+
+    def fields(self, api_version: str | None, /) -> tuple[tuple[str, str], ...]: ...
+    def ask(self, body: bytes, /) -> Ask: ...
+    def decode_request(self, body: bytes, /) -> ChatRequest: ...
+    def encode_request(self, request: ChatRequest, deployment: Deployment, /) -> bytes: ...
+    def patch_request(self, body: bytes, ask: Ask, model: str, /) -> bytes: ...
+    def decode_answer(self, body: bytes, /) -> Answer: ...
+    def encode_answer(self, answer: Answer, /) -> bytes: ...
+    def read_usage(self, body: bytes, /) -> tuple[str, Usage | None]: ...
+    def decode_error(
+        self, status: int, headers: Mapping[bytes, bytes], body: bytes, /, *, at: float, wall: float
+    ) -> Failed: ...
+    def encode_error(self, refused: Refused, /) -> bytes: ...
+    def encode_stream_error(self, refused: Refused, /) -> bytes: ...
+    def encode_models(self, models: Sequence[str], /) -> bytes: ...
+
+
+DIALECTS: dict[str, Dialect] = {"openai_chat": openai_chat, "anthropic": anthropic}
+
+
+class Translation:
+    """A `Stream` between two dialects. A broken stream gives no bytes of its own: its driver words the error."""
+
+    def __init__(self, source: Dialect, target: Dialect, *, include_usage: bool) -> None:
+        self._decoder = source.Decoder()
+        self._encoder = target.Encoder(include_usage=include_usage)
+        self.usage: Usage | None = None
+        self.finished = False
+        self.broken: Broken | None = None
+        self.begun = False
+
+    def feed(self, data: bytes) -> bytes:
+        return b"".join([self._encode(event) for event in self._decoder.feed(data)])
+
+    def end(self) -> Broken | None:
+        for event in self._decoder.end():
+            self._encode(event)
+        return self.broken
+
+    def _encode(self, event: Event) -> bytes:
+        match event:
+            case Broken():
+                self.broken = event
+                return b""
+            case Finished(usage=usage):
+                self.finished = True
+                self.usage = usage
+            case Started(usage=usage):
+                self.begun = True
+                self.usage = usage
+            case _:
+                self.begun = True
+        return self._encoder.encode(event)

@@ -1,0 +1,124 @@
+"""What clients are told besides the provider's bytes: response headers, refusals and broken streams.
+
+It knows the proxy port's headers and the words for each failure. The dialect gives them their shape.
+"""
+
+import logging
+from math import ceil
+
+from fairlead.canonical.errors import CODES, KINDS, GatewayError, Refused
+from fairlead.canonical.events import Broken
+from fairlead.canonical.routing import Failed
+from fairlead.dialects.table import Dialect
+from fairlead.gateway.books import Books
+from fairlead.http.server import Exchange, RequestRefused
+
+log = logging.getLogger("fairlead.gateway")
+
+CONTENT_JSON = "content-type: application/json\r\n"
+CONTENT_EVENTS = "content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+WORDS = {
+    "rate_limited": "every provider of this model is limiting requests; try again later",
+    "quota": "the provider's account behind this model has used up its quota",
+    "server_error": "the provider failed",
+    "overloaded": "the provider is overloaded",
+    "protocol": "the provider's answer was not a valid answer",
+    "redirect": "the provider answered with a redirect, which is never followed",
+    "cut": "the provider's answer broke off",
+    "timeout": "the provider took too long",
+    "connect": "the provider could not be reached",
+    "tls": "no secure connection to the provider could be made",
+    "pool": "too many requests to this provider are under way",
+    "auth": "the provider refused the gateway's credential",
+    "context_window": "the request is too long for the model",
+    "content_policy": "the provider's content policy refused the request",
+    "bad_request": "the provider refused the request as wrong",
+}
+"""What a client is told for each row of KINDS, unless the provider's own words may be shown."""
+
+
+def success_fields(books: Books) -> bytes:
+    """The header block of an answer."""
+    attempts = ",".join([attempt.label for attempt in books.attempts])
+    served = books.attempts[-1].deployment
+    if books.ask is not None and books.ask.stream:
+        content = CONTENT_EVENTS
+    else:
+        content = f"{CONTENT_JSON}x-fairlead-cost: {books.cost() or 'unknown'}\r\n"
+    return (
+        f"{content}x-request-id: {books.id}\r\nx-fairlead-deployment: {served}\r\n"
+        f"x-fairlead-attempts: {attempts}\r\nx-fairlead-overhead-us: {int(books.overhead() * 1e6)}\r\n"
+    ).encode("latin-1")
+
+
+def failure_error(failed: Failed) -> GatewayError:
+    """The client's error for the failure that ended its attempts."""
+    kind = KINDS[failed.kind]
+    passed_on = failed.kind == "bad_request" and failed.status is not None
+    return GatewayError(
+        kind.code,
+        failed.message or WORDS[failed.kind],
+        param=failed.param,
+        retry_after=failed.retry_after if kind.code == "upstream_rate_limited" else None,
+        status=failed.status if passed_on else None,
+    )
+
+
+def error_of(error: Exception) -> GatewayError:
+    """Any exception as what the client may know of it. One that nobody foresaw is logged, without its data."""
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, RequestRefused):
+        return GatewayError(_code_of(error.status), error.reason, status=error.status)
+    log.error("internal_error", extra={"error": type(error).__name__}, exc_info=error)
+    return GatewayError("internal_error", "the gateway failed; its log has the request id")
+
+
+def _code_of(status: int) -> str:
+    """The CODES row for a refusal of the protocol itself."""
+    return {408: "request_timeout", 413: "request_too_large", 415: "unsupported_media_type"}.get(
+        status, "invalid_request_error"
+    )
+
+
+def refuse(exchange: Exchange, dialect: Dialect, books: Books, error: GatewayError) -> None:
+    """Tells the client, in its dialect, unless an answer is already on its way."""
+    books.refused(error.status, error.code)
+    if exchange.started:
+        exchange.abort()
+        return
+    refused = refused_by(books.id, error, tuple([attempt.label for attempt in books.attempts]))
+    exchange.send(error.status, error_fields(refused), dialect.encode_error(refused))
+
+
+def refused_by(request_id: str, error: GatewayError, attempts: tuple[str, ...] = ()) -> Refused:
+    return Refused(
+        code=error.code,
+        message=error.message,
+        status=error.status,
+        param=error.param,
+        retry_after=error.retry_after,
+        request_id=request_id,
+        attempts=attempts,
+    )
+
+
+def error_fields(refused: Refused) -> bytes:
+    """The header block of a refusal."""
+    lines = [CONTENT_JSON, f"x-request-id: {refused.request_id}\r\n"]
+    if refused.attempts:
+        lines.append(f"x-fairlead-attempts: {','.join(refused.attempts)}\r\n")
+    if refused.retry_after is not None:
+        seconds = max(refused.retry_after, 0.001)
+        lines.append(f"retry-after: {max(ceil(seconds), 1)}\r\nretry-after-ms: {ceil(seconds * 1000)}\r\n")
+    retry = CODES[refused.code].retry
+    if retry is not None:
+        lines.append(f"x-should-retry: {'true' if retry else 'false'}\r\n")
+    return "".join(lines).encode("latin-1")
+
+
+def stream_error(books: Books, broken: Broken) -> Refused:
+    """What the client reads at the end of a stream that broke."""
+    message = f"the answer broke off: {WORDS[broken.kind]}"
+    return refused_by(books.id, GatewayError("stream_interrupted", message), ())

@@ -1,0 +1,152 @@
+"""The books of one request: opened at its start, closed however it ends, one record for the journal.
+
+They know what happened and when. They decide nothing and must not raise.
+"""
+
+from fairlead.canonical.events import Broken
+from fairlead.canonical.routing import (
+    Answered,
+    AttemptRecord,
+    Ended,
+    Failed,
+    Outcome,
+    RequestRecord,
+    Route,
+    Try,
+    VirtualKey,
+)
+from fairlead.canonical.usage import Usage, cost
+from fairlead.dialects.ask import Ask
+from fairlead.gateway.upstream import Answer
+from fairlead.gateway.world import ANYONE, World
+from fairlead.http.server import Exchange
+
+
+class Books:
+    """What is known of a request so far."""
+
+    __slots__ = (
+        "_busy",
+        "_dialect",
+        "_exchange",
+        "_try_at",
+        "_waited",
+        "_world",
+        "ask",
+        "attempts",
+        "code",
+        "ended",
+        "first_token",
+        "id",
+        "key",
+        "route",
+        "served",
+        "status",
+        "usage",
+    )
+
+    def __init__(self, world: World, exchange: Exchange, dialect: str) -> None:
+        self._world = world
+        self._exchange = exchange
+        self._dialect = dialect
+        self._try_at = 0.0
+        self._waited = 0.0
+        self._busy = ""
+        self.id = world.request_id(exchange.headers)
+        self.key: VirtualKey = ANYONE
+        self.ask: Ask | None = None
+        self.route: Route | None = None
+        self.attempts: list[AttemptRecord] = []
+        self.served: Try | None = None
+        self.usage: Usage | None = None
+        self.first_token: float | None = None
+        self.status = 200
+        self.code = ""
+        self.ended: Ended = "finished"
+
+    def begin(self, step: Try) -> None:
+        """An attempt starts."""
+        self._try_at = self._world.clock()
+        self._busy = step.deployment.name
+        self._world.attempt_begins(self._busy)
+
+    def learn(self, step: Try, result: Answer | Failed) -> Outcome:
+        """An attempt came to something; gives the outcome that policy weighs."""
+        now = self._world.clock()
+        lasted = now - self._try_at
+        self._waited += lasted
+        kind, status, retry_after = ("answered", 200, None)
+        if isinstance(result, Failed):
+            kind, status, retry_after = result.kind, result.status, result.retry_after
+        self.attempts.append(
+            AttemptRecord(
+                deployment=step.deployment.name,
+                started_at=self._try_at - self._exchange.arrived_at,
+                duration=lasted,
+                outcome=kind,
+                status=status,
+                retry_after=retry_after,
+            )
+        )
+        if isinstance(result, Failed):
+            self._release()
+            return result
+        self.served = step
+        self.usage = result.usage
+        self.first_token = now - self._exchange.arrived_at
+        return Answered(at=now, first_token=lasted)
+
+    def refused(self, status: int, code: str) -> None:
+        """The client is told `code` instead of an answer."""
+        self.status, self.code = status, code
+        self.ended = "failed" if self.attempts else "refused"
+
+    def cut(self, broken: Broken) -> None:
+        """The stream broke after its first event."""
+        self.ended = "cut"
+        self.code = broken.kind
+
+    def overhead(self) -> float:
+        """Seconds in which the gateway itself had the request so far."""
+        return self._world.clock() - self._exchange.arrived_at - self._waited
+
+    def cost(self) -> str | None:
+        """US dollars as a decimal; None where no price or no usage is known."""
+        price = self.served.deployment.price if self.served else None
+        if price is None or self.usage is None:
+            return None
+        return f"{cost(self.usage, price):f}"
+
+    def close(self) -> None:
+        """Releases what the request held and writes its record. The last thing that happens to a request."""
+        self._release()
+        world, exchange, served, ask = self._world, self._exchange, self.served, self.ask
+        price = served.deployment.price if served else None
+        duration = world.clock() - exchange.arrived_at
+        world.journal.append(
+            RequestRecord(
+                id=self.id,
+                at=world.wall() - duration,
+                tenant=self.key.tenant,
+                key=self.key.id,
+                dialect=self._dialect,
+                asked=ask.model if ask else "",
+                served=served.deployment.name if served else "",
+                stream=ask.stream if ask else False,
+                status=self.status,
+                ended=self.ended,
+                code=self.code,
+                attempts=tuple(self.attempts),
+                usage=self.usage,
+                cost=self.cost(),
+                price=price.version if price else "",
+                first_token=self.first_token,
+                duration=duration,
+                overhead_us=int((duration - self._waited) * 1e6),
+            )
+        )
+
+    def _release(self) -> None:
+        if self._busy:
+            self._world.attempt_ends(self._busy)
+            self._busy = ""

@@ -1,0 +1,80 @@
+"""The life of one chat request. Read this first.
+
+Every line of `chat` calls a pure floor (dialects, policy) or an edge of this package. Until the first event of an answer
+anything may be retried; after it nothing is, and a stream that breaks then ends with the dialect's error event and
+never with a clean end.
+"""
+
+from asyncio import CancelledError, sleep
+
+from fairlead.canonical.errors import GatewayError
+from fairlead.canonical.routing import Route
+from fairlead.dialects.table import Dialect
+from fairlead.gateway.answers import error_of, failure_error, refuse, stream_error, success_fields
+from fairlead.gateway.books import Books
+from fairlead.gateway.upstream import Answer, Begun, Request, Whole, attempt
+from fairlead.gateway.world import World
+from fairlead.http.server import Exchange
+from fairlead.policy.attempts import attempts
+
+
+async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
+    """Answers one chat request, whatever becomes of it; the books close however this ends."""
+    books = Books(world, exchange, dialect.NAME)
+    try:
+        books.key = key = world.admit(exchange.headers)
+        body = await exchange.read()
+        books.ask = ask = dialect.ask(body)
+        books.route = route = world.route(ask.model, key)
+        request = Request(dialect, body, ask, exchange.headers)
+        match await first_event(world, books, request, route):
+            case Whole(body=answer):
+                exchange.send(200, success_fields(books), answer)
+            case Begun() as stream:
+                await relay(exchange, books, stream, dialect)
+    except CancelledError:
+        books.ended = "client_gone"
+        raise
+    except Exception as error:  # the rim: whatever it is, the client gets its dialect's words and no stack trace
+        refuse(exchange, dialect, books, error_of(error))
+    finally:
+        books.close()
+
+
+async def first_event(world: World, books: Books, request: Request, route: Route) -> Answer:
+    """Makes attempts until one answers; gives that answer, or raises the GatewayError that the client is told."""
+    now = world.clock()
+    deadline = now + world.time_allowed(request.headers, route)
+    plan = attempts(world.plan(request, route), now, deadline)
+    step = next(plan, None)
+    while step is not None:
+        if step.start_at > world.clock():
+            await sleep(step.start_at - world.clock())
+        books.begin(step)
+        result = await attempt(world, request, step, route.timeouts)
+        outcome = books.learn(step, result)
+        try:
+            step = plan.send(outcome)
+        except StopIteration as stop:
+            if isinstance(result, Failed):
+                raise failure_error(stop.value) from None
+            return result
+    raise GatewayError("no_healthy_deployment", f"no deployment of {route.model!r} can take this request now")
+
+
+async def relay(exchange: Exchange, books: Books, answer: Begun, dialect: Dialect) -> None:
+    """Sends a stream from its first event to its end. A broken one ends with an error event, not cleanly."""
+    exchange.start(200, success_fields(books))
+    exchange.write(answer.opening)
+    exchange.backpressure(answer.reply.pause, answer.reply.resume)
+    try:
+        broken = await answer.pipe(exchange.write)
+    finally:
+        answer.reply.close()
+        books.usage = answer.usage
+    if broken is None:
+        exchange.end()
+        return
+    books.cut(broken)
+    exchange.write(dialect.encode_stream_error(stream_error(books, broken)))
+    exchange.cut()

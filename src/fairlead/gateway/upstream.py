@@ -1,0 +1,205 @@
+"""One attempt on one deployment, up to its first event: an `Answer` or `Failed`.
+
+It knows how an answer is told from what only looks like one. It must not know what is tried next.
+"""
+
+from asyncio import timeout_at
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fairlead.canonical.chat import ChatRequest
+from fairlead.canonical.errors import GatewayError
+from fairlead.canonical.events import Broken
+from fairlead.canonical.routing import Deployment, Failed, Timeouts, Try
+from fairlead.canonical.usage import Usage
+from fairlead.dialects.ask import Ask
+from fairlead.dialects.table import DIALECTS, Dialect, Stream, Translation
+from fairlead.http.errors import UpstreamError
+from fairlead.http.origin import Origin
+from fairlead.http.reply import Reply
+
+if TYPE_CHECKING:
+    from fairlead.gateway.world import World
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+LARGEST_ERROR = 64 * 1024
+JSON = b"application/json"
+EVENTS = b"text/event-stream"
+
+
+class Call(msgspec.Struct, frozen=True):
+    """How to reach a deployment."""
+
+    origin: Origin
+    target: str
+    fields: bytes
+    secret: str
+
+
+class Request:
+    """A client's request as attempts need it: the bytes, and the canonical value once another dialect asks for it."""
+
+    __slots__ = ("_chat", "ask", "body", "dialect", "headers")
+
+    def __init__(self, dialect: Dialect, body: bytes, ask: Ask, headers: dict[bytes, bytes]) -> None:
+        self.dialect = dialect
+        self.body = body
+        self.ask = ask
+        self.headers = headers
+        self._chat: ChatRequest | None = None
+
+    def encoded(self, deployment: Deployment) -> bytes:
+        """The body for `deployment`: the client's own bytes where the dialect is the same, else a translation."""
+        model = deployment.model
+        if model == "*":  # a wildcard deployment serves whatever name was asked for
+            model = self.ask.model.removeprefix(f"{deployment.provider}/")
+        if deployment.dialect == self.dialect.NAME:
+            return self.dialect.patch_request(self.body, self.ask, model)
+        if self.ask.n > 1:
+            message = f"{deployment.name} gives one answer per request; ask for it with n = 1"
+            raise GatewayError("invalid_request_error", message, param="n")
+        if self._chat is None:
+            self._chat = self.dialect.decode_request(self.body)
+        target = deployment if model == deployment.model else msgspec.structs.replace(deployment, model=model)
+        return DIALECTS[deployment.dialect].encode_request(self._chat, target)
+
+    def stream(self, deployment: Deployment) -> Stream:
+        """What a provider's stream goes through on its way to this client."""
+        if deployment.dialect == self.dialect.NAME:
+            return self.dialect.Relay(hide_usage=not self.ask.include_usage)
+        return Translation(DIALECTS[deployment.dialect], self.dialect, include_usage=self.ask.include_usage)
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """A complete answer, worded for the client."""
+
+    deployment: Deployment
+    body: bytes
+    usage: Usage | None
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A stream whose first event is here. `opening` is what the client gets first."""
+
+    deployment: Deployment
+    opening: bytes
+    stream: Stream
+    reply: Reply
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.stream.usage
+
+    async def pipe(self, write: Callable[[bytes], None]) -> Broken | None:
+        """Hands the rest of the stream to `write`, in the client's dialect; gives how it broke, or None."""
+        stream, feed = self.stream, self.stream.feed
+
+        def forward(data: bytes) -> None:
+            out = feed(data)
+            if out:
+                write(out)
+            if stream.broken is not None:
+                raise UpstreamError("cut", "the provider's stream broke")
+
+        try:
+            if stream.broken is None:
+                await self.reply.pipe(forward)
+        except UpstreamError as error:
+            if stream.finished:  # the end marker was seen: what is missing is only the connection's own end
+                return None
+            return stream.broken or Broken(kind=error.kind, message=error.message)
+        return stream.end()
+
+
+Answer = Whole | Begun
+
+
+async def attempt(world: "World", request: Request, step: Try, timeouts: Timeouts) -> Answer | Failed:
+    """Makes the attempt. Never raises for what a provider does; a cancelled attempt closes its socket at once."""
+    deployment = step.deployment
+    call = world.call(deployment)
+    body = request.encoded(deployment)
+    first_token_by = min(world.clock() + timeouts.first_token, step.deadline)
+    try:
+        reply = await world.client.request(
+            call.origin,
+            "POST",
+            call.target,
+            call.fields,
+            body,
+            connect=timeouts.connect,
+            first_byte=timeouts.first_token,
+            idle=timeouts.idle,
+            deadline=step.deadline,
+        )
+        try:
+            if reply.status != 200:
+                return await _refused(world, call, reply, deployment)
+            if not request.ask.stream:
+                return await _whole(world, request, reply, deployment)
+            async with timeout_at(first_token_by):
+                return await _begun(world, request, reply, deployment)
+        except BaseException:
+            reply.close()
+            raise
+    except UpstreamError as error:
+        return Failed(at=world.clock(), kind=error.kind)
+    except TimeoutError:
+        return Failed(at=world.clock(), kind="timeout")
+
+
+async def _refused(world: "World", call: Call, reply: Reply, deployment: Deployment) -> Failed:
+    """The provider's error, typed; its words are kept only where they help the client, and never with our secret."""
+    try:
+        body = await reply.read(LARGEST_ERROR)
+    except UpstreamError:
+        body = b""
+    reply.close()
+    failed = DIALECTS[deployment.dialect].decode_error(
+        reply.status, reply.headers, body, at=world.clock(), wall=world.wall()
+    )
+    if call.secret and call.secret in failed.message:
+        return msgspec.structs.replace(failed, message=failed.message.replace(call.secret, "***"))
+    return failed
+
+
+async def _whole(world: "World", request: Request, reply: Reply, deployment: Deployment) -> Answer | Failed:
+    """A complete answer in one body."""
+    if not reply.headers.get(b"content-type", b"").lower().startswith(JSON):
+        reply.close()
+        return Failed(at=world.clock(), kind="protocol", status=200)
+    body = await reply.read(LARGEST_ANSWER)
+    try:
+        if deployment.dialect == request.dialect.NAME:
+            _, usage = request.dialect.read_usage(body)
+            return Whole(deployment, body, usage)
+        answer = DIALECTS[deployment.dialect].decode_answer(body)
+    except ValueError:
+        return Failed(at=world.clock(), kind="protocol", status=200)
+    return Whole(deployment, request.dialect.encode_answer(answer), answer.usage)
+
+
+async def _begun(world: "World", request: Request, reply: Reply, deployment: Deployment) -> Answer | Failed:
+    """A stream up to its first event. What came before it (pings, empty chunks) is kept for the client."""
+    if not reply.headers.get(b"content-type", b"").lower().startswith(EVENTS):
+        reply.close()
+        return Failed(at=world.clock(), kind="protocol", status=200)
+    stream = request.stream(deployment)
+    opening = b""
+    while not stream.begun and stream.broken is None:
+        piece = await reply.piece()
+        if not piece:
+            broken = stream.end() or Broken(kind="cut", message="the stream ended before it began")
+            reply.close()
+            return _stillborn(world, broken)
+        opening += stream.feed(piece)
+    if not stream.begun and stream.broken is not None:
+        reply.close()
+        return _stillborn(world, stream.broken)
+    return Begun(deployment, opening, stream, reply)
+
+
+def _stillborn(world: "World", broken: Broken) -> Failed:
+    return Failed(at=world.clock(), kind=broken.kind, status=broken.status or 200, retry_after=broken.retry_after)

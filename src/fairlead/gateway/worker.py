@@ -1,0 +1,176 @@
+"""A worker process: one event loop that serves the proxy port until it is told to stop.
+
+It knows the sockets, the snapshots that come in, and the board. It must not know the configuration file.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import ssl
+import time
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from fairlead.canonical.errors import GatewayError
+from fairlead.canonical.routing import Server as Settings
+from fairlead.canonical.routing import Snapshot
+from fairlead.dialects import openai_chat
+from fairlead.gateway.answers import error_fields, refused_by
+from fairlead.gateway.port import Port
+from fairlead.gateway.world import World
+from fairlead.http import loop
+from fairlead.http.client import Client
+from fairlead.http.server import Limits, Server
+from fairlead.journal import Journal
+from fairlead.state.board import Board, Figures
+from fairlead.state.channel import Published, subscribe
+
+log = logging.getLogger("fairlead.gateway")
+
+BOARD_EVERY = 0.2
+"""Seconds between two writings of this worker's figures."""
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is started with."""
+
+    number: int
+    """Its row on the board."""
+    host: str
+    port: int
+    socket: Path
+    """Where the control process publishes snapshots."""
+    journals: Path
+    lifeline: int
+    """A pipe whose writing end the supervisor holds: its end means that the supervisor is gone."""
+
+
+class Worker:
+    """One worker from start to end."""
+
+    def __init__(self, post: Post, board: Board) -> None:
+        self._post = post
+        self._board = board
+        self._generation = 0
+        self._arrived = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        name = f"requests-{time.time_ns() // 1_000_000}-{os.getpid()}.journal"
+        self._journal = Journal(post.journals / name, asyncio.get_running_loop())
+        self._client = Client()
+        self._world = World(self._client, self._journal, Random())
+        self._server: Server | None = None
+
+    async def run(self) -> None:
+        """Serves until SIGTERM or the supervisor's end; then drains. A second SIGTERM ends the draining."""
+        running = asyncio.get_running_loop()
+        running.add_signal_handler(signal.SIGTERM, self._told_to_stop)
+        running.add_reader(self._post.lifeline, self._told_to_stop)
+        subscription = asyncio.create_task(subscribe(self._post.socket, self._adopt))
+        try:
+            await self._until(self._arrived, self._stop)
+            if not self._stop.is_set():
+                await self._serve(self._world.snapshot)
+        finally:
+            subscription.cancel()
+            await self._client.close()
+            self._journal.close()
+
+    async def _serve(self, snapshot: Snapshot) -> None:
+        settings = snapshot.server
+        port = Port(self._world, lambda: not self._stop.is_set())
+        self._server = server = Server(port, limits_of(settings), refuse=_worded)
+        await server.listen(self._post.host, self._post.port, reuse_port=True, tls=_tls(settings))
+        figures = asyncio.create_task(self._keep_board(server))
+        await self._stop.wait()
+        log.info("draining", extra={"worker": self._post.number, "in_flight": server.in_flight})
+        draining = asyncio.create_task(server.drain(self._world.snapshot.server.drain))
+        await self._until(self._hurry, draining)
+        if not draining.done():
+            draining.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await draining
+            await server.drain(0.0)
+        figures.cancel()
+        self._board.clear(self._post.number)
+
+    def _adopt(self, published: Published) -> None:
+        self._world.adopt(published.snapshot)
+        self._generation = published.generation
+        self._arrived.set()
+        if self._server is not None:
+            self._server.limits = limits_of(published.snapshot.server)
+            self._write_board(self._server)
+
+    def _told_to_stop(self) -> None:
+        (self._hurry if self._stop.is_set() else self._stop).set()
+        with contextlib.suppress(ValueError, OSError):
+            asyncio.get_running_loop().remove_reader(self._post.lifeline)
+
+    async def _keep_board(self, server: Server) -> None:
+        while True:
+            self._write_board(server)
+            await asyncio.sleep(BOARD_EVERY)
+
+    def _write_board(self, server: Server) -> None:
+        figures = Figures(
+            pid=os.getpid(),
+            seen_at=time.monotonic(),
+            generation=0 if self._stop.is_set() else self._generation,
+            connections=server.open_connections,
+            in_flight=server.in_flight,
+            requests=server.requests,
+            records=self._journal.written,
+            lost_records=self._journal.lost,
+        )
+        self._board.write(self._post.number, figures)
+
+    @staticmethod
+    async def _until(*events: "asyncio.Event | asyncio.Task[None]") -> None:
+        """Waits for the first of several."""
+        tasks = [e if isinstance(e, asyncio.Task) else asyncio.ensure_future(e.wait()) for e in events]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for event, task in zip(events, tasks, strict=True):
+                if task is not event:
+                    task.cancel()
+
+
+def work(post: Post, board: Board) -> None:
+    """Runs a worker in this process until it ends."""
+
+    loop.run(lambda: _main(post, board))
+
+
+async def _main(post: Post, board: Board) -> None:
+    await Worker(post, board).run()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The server's limits for these settings."""
+    return Limits(
+        body=settings.max_body,
+        head_timeout=settings.header_timeout,
+        body_timeout=settings.body_timeout,
+        idle_timeout=settings.keep_alive,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    return context
+
+
+def _worded(status: int, reason: str) -> tuple[bytes, bytes]:
+    """A refusal of the HTTP layer, in the words of the proxy port."""
+    refused = refused_by("", GatewayError("invalid_request_error", reason, status=status))
+    return error_fields(refused), openai_chat.encode_error(refused)

@@ -1,0 +1,181 @@
+"""What a worker knows while it serves: the current snapshot, made quick to look things up in, and its instruments.
+
+It knows keys, routes and endpoints. It must not know files, secrets' origins or other processes.
+"""
+
+import asyncio
+import hmac
+import re
+import secrets as entropy
+import time
+from collections.abc import Callable
+from random import Random
+from urllib.parse import urlsplit
+
+from fairlead.canonical.errors import GatewayError
+from fairlead.canonical.routing import Deployment, Route, Snapshot, VirtualKey
+from fairlead.dialects.table import DIALECTS
+from fairlead.gateway.upstream import Call, Request
+from fairlead.http import fields
+from fairlead.http.client import Client
+from fairlead.http.origin import Origin
+from fairlead.journal import Journal
+from fairlead.policy.attempts import Plan
+from fairlead.policy.health import Fleet
+from fairlead.policy.select import Needs
+
+ANYONE = VirtualKey(id="")
+"""Who calls when no keys are configured."""
+
+AUTH: dict[str, Callable[[str], tuple[tuple[str, str], ...]]] = {
+    "bearer": lambda secret: (("authorization", f"Bearer {secret}"),),
+    "x-api-key": lambda secret: (("x-api-key", secret),),
+    "api-key": lambda secret: (("api-key", secret),),
+    "none": lambda _: (),
+}
+KEY_CARRIERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+BEARER = b"bearer "
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+PORTS = {"http": 80, "https": 443}
+LONGEST_TIMEOUT = 86_400_000
+
+
+class World:
+    """One worker's view. `adopt` swaps the snapshot between two requests; a request keeps the routes that it found."""
+
+    def __init__(self, client: Client, journal: Journal, rng: Random) -> None:
+        loop = asyncio.get_running_loop()
+        self.clock = loop.time
+        self.wall = time.time
+        self.client = client
+        self.journal = journal
+        self.rng = rng
+        self.fleet = Fleet(rng)
+        self.snapshot = Snapshot(version="", routes=())
+        self._exact: dict[str, Route] = {}
+        self._wild: list[tuple[str, Route]] = []
+        self._calls: dict[str, Call] = {}
+        self._ids = entropy.token_hex(6)
+        self._count = 0
+
+    def adopt(self, snapshot: Snapshot) -> None:
+        """Serves `snapshot` from the next request on; a credential that changed is no longer quarantined."""
+        for name, secret in snapshot.secrets.items():
+            if self.snapshot.secrets.get(name) != secret:
+                self.fleet.pardon(name)
+        self.snapshot = snapshot
+        self._exact = {route.model: route for route in snapshot.routes if not route.model.endswith("*")}
+        wild = [(route.model[:-1], route) for route in snapshot.routes if route.model.endswith("*")]
+        self._wild = sorted(wild, key=lambda entry: -len(entry[0]))
+        self._calls = {}
+
+    def admit(self, headers: dict[bytes, bytes]) -> VirtualKey:
+        """Whose key the request carries. Raises GatewayError `invalid_api_key`."""
+        for carrier in KEY_CARRIERS:
+            presented = headers.get(carrier)
+            if presented is not None:
+                break
+        else:
+            if self.snapshot.open:
+                return ANYONE
+            raise GatewayError("invalid_api_key", "no API key was given; send it as 'Authorization: Bearer <key>'")
+        if presented[:7].lower() == BEARER:
+            presented = presented[7:].strip()
+        mac = hmac.digest(self.snapshot.pepper, presented, "sha256").hex()
+        key = self.snapshot.keys.get(mac)
+        if key is not None:
+            return key
+        if self.snapshot.open:
+            return ANYONE
+        raise GatewayError("invalid_api_key", "the API key is not known here; check it, or ask for a new one")
+
+    def route(self, model: str, key: VirtualKey) -> Route:
+        """The route that serves `model`. Raises GatewayError `model_not_found` or `model_not_allowed`."""
+        route = self._exact.get(model)
+        if route is None:
+            route = next((route for prefix, route in self._wild if model.startswith(prefix)), None)
+        if route is None:
+            raise GatewayError("model_not_found", f"the model {model!r} does not exist here", param="model")
+        if key.models and not any(_covers(pattern, model) for pattern in key.models):
+            raise GatewayError("model_not_allowed", f"this key may not use the model {model!r}", param="model")
+        return route
+
+    def models(self, key: VirtualKey) -> list[str]:
+        """The models that this key may ask for, as configured."""
+        names = [route.model for route in self.snapshot.routes]
+        return [name for name in names if not key.models or any(_covers(pattern, name) for pattern in key.models)]
+
+    def plan(self, request: Request, route: Route) -> Plan:
+        ask = request.ask
+        session = request.headers.get(b"x-fairlead-session", b"") if route.select == "sticky" else b""
+        needs = Needs(tools=ask.tools, images=ask.images, session=session.decode("latin-1") or ask.user or "")
+        return Plan(route, self.fleet, self.rng, needs, self.snapshot.secrets)
+
+    def time_allowed(self, headers: dict[bytes, bytes], route: Route) -> float:
+        """Seconds for everything: the route's total, or less where the caller says so in `x-fairlead-timeout`."""
+        asked = headers.get(b"x-fairlead-timeout")
+        if asked is None:
+            return route.timeouts.total
+        if not asked.isdigit() or not 0 < int(asked[:12]) <= LONGEST_TIMEOUT:
+            raise GatewayError(
+                "invalid_request_error",
+                f"x-fairlead-timeout is {asked.decode('latin-1')!r}; it takes whole milliseconds",
+                param="x-fairlead-timeout",
+            )
+        return min(route.timeouts.total, int(asked) / 1000)
+
+    def call(self, deployment: Deployment) -> Call:
+        """How to reach a deployment: made once per snapshot."""
+        call = self._calls.get(deployment.name)
+        if call is None:
+            call = self._calls[deployment.name] = self._call(deployment)
+        return call
+
+    def request_id(self, headers: dict[bytes, bytes]) -> str:
+        """The caller's own id where it is safe to repeat, else a new one."""
+        given = headers.get(b"x-request-id")
+        if given is not None and REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        self._count += 1
+        return f"req_{self._ids}{self._count:x}"
+
+    def attempt_begins(self, deployment: str) -> None:
+        busy = self.fleet.busy
+        busy[deployment] = busy.get(deployment, 0) + 1
+
+    def attempt_ends(self, deployment: str) -> None:
+        self.fleet.busy[deployment] -= 1
+
+    def _call(self, deployment: Deployment) -> Call:
+        url = urlsplit(deployment.base_url)
+        dialect = DIALECTS[deployment.dialect]
+        secret = self.snapshot.secrets.get(deployment.credential, "")
+        host = url.hostname or ""
+        origin = Origin(
+            scheme=url.scheme,
+            host=host,
+            port=url.port or PORTS[url.scheme],
+            ca=deployment.ca,
+            client_cert=deployment.client_cert,
+            proxy=deployment.proxy,
+            max_connections=deployment.max_connections,
+        )
+        pairs = (
+            ("host", url.netloc.rpartition("@")[2]),
+            ("user-agent", "fairlead"),
+            ("content-type", "application/json"),
+            *dialect.fields(deployment.api_version),
+            *deployment.headers,
+            *(AUTH[deployment.auth](secret) if secret else ()),
+        )
+        return Call(origin, _joined(url.path, dialect.TARGET), fields.encode(pairs), secret)
+
+
+def _joined(path: str, target: str) -> str:
+    """A base URL's path and a dialect's target; the version that may stand in both (`/v1`) is said once."""
+    root = "/" + target.split("/")[1]
+    return path.rstrip("/").removesuffix(root) + target
+
+
+def _covers(pattern: str, model: str) -> bool:
+    return model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern

@@ -1,0 +1,200 @@
+"""Which deployment a request goes to next: who may be chosen (`consider`), and who of them is (`STRATEGIES`).
+
+Pure: health, time and chance come in as arguments. A strategy sees only choices of one rank that may all be used.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from decimal import Decimal
+from hashlib import blake2b
+from math import log
+from random import Random
+
+import msgspec
+
+from fairlead.canonical.routing import Choice, Deployment, Route, Select, Skipped
+from fairlead.policy.health import Fleet, expected_ttft, is_available, is_cooling
+
+
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request needs of a deployment. A capability that is not known is given the benefit of the doubt."""
+
+    tools: bool = False
+    images: bool = False
+    session: str = ""
+    """Requests with the same session go to the same deployment under `sticky`."""
+    context_over: int = 0
+    """Tokens of context that were already too few."""
+
+
+NO_NEEDS = Needs()
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """What a strategy chooses from, and by."""
+
+    route: Route
+    choices: Sequence[Choice]
+    fleet: Fleet
+    now: float
+    rng: Random
+    session: str = ""
+
+
+def choose(
+    route: Route,
+    fleet: Fleet,
+    now: float,
+    rng: Random,
+    *,
+    needs: Needs = NO_NEEDS,
+    spent: Collection[str] = (),
+    secrets: Collection[str] | None = None,
+) -> Choice | None:
+    """The next deployment to try, or None when no choice can serve the request.
+
+    `spent` names deployments that this request is done with; `secrets` the credentials that have a value (None: all).
+    When every choice that could serve is cooling, the one whose cooldown ends first is tried all the same: the last
+    deployment is never cooled to zero.
+    """
+    able = [c for c in route.choices if not _unable(c.deployment, needs, spent, secrets)]
+    if not able:
+        return None
+    ready = [c for c in able if _resting(c.deployment, fleet, now) is None]
+    if 2 * len(ready) < len(able):
+        ready += [c for c in able if c not in ready and fleet.of(c.deployment).cause == "slow"]
+    if not ready:
+        return min(able, key=lambda c: (_rests_until(c.deployment, fleet), c.rank))
+    best = min(choice.rank for choice in ready)
+    pool = [choice for choice in ready if choice.rank == best]
+    if len(pool) == 1:
+        return pool[0]
+    return STRATEGIES[route.select](Pool(route, pool, fleet, now, rng, needs.session))
+
+
+def consider(
+    route: Route,
+    fleet: Fleet,
+    now: float,
+    *,
+    needs: Needs = NO_NEEDS,
+    secrets: Collection[str] | None = None,
+) -> tuple[tuple[Choice, ...], tuple[Skipped, ...]]:
+    """Every choice of a route as it stands now: those that may be used, by rank, and why each other is skipped."""
+    usable: list[Choice] = []
+    skipped: list[Skipped] = []
+    for choice in sorted(route.choices, key=lambda c: c.rank):
+        deployment = choice.deployment
+        reason = _unable(deployment, needs, (), secrets) or _resting(deployment, fleet, now)
+        if reason is None:
+            usable.append(choice)
+        else:
+            skipped.append(Skipped(deployment=deployment.name, reason=reason))
+    return tuple(usable), tuple(skipped)
+
+
+def _unable(
+    deployment: Deployment, needs: Needs, spent: Collection[str], secrets: Collection[str] | None
+) -> str | None:
+    """Why this deployment cannot serve this request at all; None: it can."""
+    if deployment.name in spent:
+        return "already tried"
+    if secrets is not None and deployment.credential and deployment.credential not in secrets:
+        return f"its credential {deployment.credential!r} has no value"
+    if needs.tools and deployment.tools is False:
+        return "the request has tools and the model takes none"
+    if needs.images and deployment.vision is False:
+        return "the request has images and the model takes none"
+    if needs.context_over and deployment.context is not None and deployment.context <= needs.context_over:
+        return f"its context of {deployment.context} tokens is no larger than what was too small"
+    return None
+
+
+def _resting(deployment: Deployment, fleet: Fleet, now: float) -> str | None:
+    """Why this deployment is better left alone now; None: it is not."""
+    if fleet.is_quarantined(deployment, now):
+        return f"its credential {deployment.credential!r} was refused by the provider and is quarantined"
+    health = fleet.health.get(deployment.name)
+    if health is None or is_available(health, now):
+        return None
+    if is_cooling(health, now):
+        return f"cooling down for {health.cooldown_until - now:.1f} s more after {health.cause}"
+    return "half open, and its probes are under way"
+
+
+def _rests_until(deployment: Deployment, fleet: Fleet) -> float:
+    quarantined = fleet.quarantined_until.get(deployment.credential, 0.0)
+    return max(fleet.of(deployment).cooldown_until, quarantined)
+
+
+def _weighted(pool: Pool) -> Choice:
+    choices = pool.choices
+    point = pool.rng.random() * sum(choice.weight for choice in choices)
+    for choice in choices:
+        point -= choice.weight
+        if point < 0:
+            return choice
+    return choices[-1]
+
+
+def _round_robin(pool: Pool) -> Choice:
+    turn = pool.fleet.turns.get(pool.route.model, 0)
+    pool.fleet.turns[pool.route.model] = turn + 1
+    return pool.choices[turn % len(pool.choices)]
+
+
+def _priority(pool: Pool) -> Choice:
+    return pool.choices[0]
+
+
+def _least_busy(pool: Pool) -> Choice:
+    """The fewest attempts under way for its weight; chance among equals."""
+    busy = pool.fleet.busy
+    return min(
+        pool.choices,
+        key=lambda c: (
+            busy.get(c.deployment.name, 0) / c.weight if c.weight else float("inf"),
+            pool.rng.random(),
+        ),
+    )
+
+
+def _latency(pool: Pool) -> Choice:
+    """The shortest expected time to the first token; one never measured goes first."""
+    return min(
+        pool.choices,
+        key=lambda c: (expected_ttft(pool.fleet.of(c.deployment), pool.now), pool.rng.random()),
+    )
+
+
+def _cost(pool: Pool) -> Choice:
+    """The lowest price of three input tokens and one output token; an unknown price goes last."""
+    return min(pool.choices, key=lambda choice: _blended(choice.deployment))
+
+
+def _blended(deployment: Deployment) -> Decimal:
+    price = deployment.price
+    return Decimal("Infinity") if price is None else 3 * price.input + price.output
+
+
+def _sticky(pool: Pool) -> Choice:
+    """Weighted rendezvous hashing: losing a deployment moves only the sessions that it had."""
+    if not pool.session:
+        return _weighted(pool)
+    return max(pool.choices, key=lambda choice: _affinity(choice, pool.session))
+
+
+def _affinity(choice: Choice, session: str) -> float:
+    digest = blake2b(f"{session}\0{choice.deployment.name}".encode(), digest_size=8).digest()
+    uniform = (int.from_bytes(digest) + 1) / (2**64 + 2)
+    return -choice.weight / log(uniform)
+
+
+STRATEGIES: dict[Select, Callable[[Pool], Choice]] = {
+    "weighted": _weighted,
+    "round_robin": _round_robin,
+    "priority": _priority,
+    "least_busy": _least_busy,
+    "latency": _latency,
+    "cost": _cost,
+    "sticky": _sticky,
+}

@@ -1,0 +1,52 @@
+"""A page of memory on which each worker writes its figures and anyone in the process family reads them.
+
+The page is anonymous and shared by fork. A row has one writer; a reader may see a row half written, which is harmless
+for figures and the reason why nothing is decided by them.
+"""
+
+import mmap
+from struct import Struct
+
+import msgspec
+
+_ROW = Struct("<QdQQQQQQ")
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What one worker says of itself. `seen_at` is monotonic time in seconds; `generation` counts snapshots."""
+
+    pid: int = 0
+    seen_at: float = 0.0
+    generation: int = 0
+    """The snapshot that it serves; 0: none yet, so it is not ready."""
+    connections: int = 0
+    in_flight: int = 0
+    requests: int = 0
+    records: int = 0
+    lost_records: int = 0
+
+
+class Board:
+    """One row of `Figures` per worker."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._page = mmap.mmap(-1, max(rows * _ROW.size, mmap.PAGESIZE))
+
+    def write(self, row: int, figures: Figures) -> None:
+        _ROW.pack_into(self._page, row * _ROW.size, *msgspec.structs.astuple(figures))
+
+    def read(self, row: int) -> Figures:
+        return Figures(*_ROW.unpack_from(self._page, row * _ROW.size))
+
+    def clear(self, row: int) -> None:
+        """The worker of this row is gone."""
+        self.write(row, Figures())
+
+    def all(self) -> list[Figures]:
+        return [self.read(row) for row in range(self.rows)]
+
+
+def is_ready(figures: Figures) -> bool:
+    """The worker lives and serves a configuration."""
+    return figures.generation > 0 and figures.pid > 0
