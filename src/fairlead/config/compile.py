@@ -1,0 +1,270 @@
+"""A Config + the environment → the Snapshot that workers serve from, and what is wrong with it.
+
+It must not know YAML. Reading files and the environment is passed in, so the same input gives the same Snapshot.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+
+from fairlead.canonical import routing
+from fairlead.catalog.table import Catalog
+from fairlead.config import model
+from fairlead.config.deployments import Endpoint, deployment_of, endpoints
+from fairlead.config.problems import Findings, did_you_mean
+from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
+
+SHORTEST_KEY = 20
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """What compiling needs of the machine and of us."""
+
+    environ: Mapping[str, str]
+    catalog: Catalog
+    pepper: bytes = b""
+    read_file: Callable[[str], str] = read_text
+    shortest_key: int = SHORTEST_KEY
+
+
+def compile_config(config: model.Config, world: World, findings: Findings) -> routing.Snapshot | None:
+    """The Snapshot, or None once `findings` hold an error."""
+    known = endpoints(config, world.catalog, findings)
+    own: dict[str, tuple[routing.Choice, ...]] = {}
+    for index, route in enumerate(config.routes):
+        _unique(route.model, own, f"routes[{index}].model", findings)
+        own[route.model] = _choices(route, f"routes[{index}]", known, world.catalog, findings)
+    _check_fallbacks(config, findings)
+    if findings.has_errors():
+        return None
+    routes = tuple(_route(route, own, config) for route in config.routes)
+    secrets = _secrets(known, routes, world, findings)
+    keys = _keys(config, world, findings)
+    _check_exposure(config, world, findings)
+    if findings.has_errors():
+        return None
+    snapshot = routing.Snapshot(
+        version="",
+        routes=routes,
+        keys=keys,
+        pepper=world.pepper,
+        secrets=secrets,
+        server=_server(config.server),
+        open=not config.keys,
+    )
+    return msgspec.structs.replace(snapshot, version=_version(snapshot))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def fallback_order(name: str, config: model.Config) -> list[str]:
+    """The routes that serve a request for the route `name`, itself first, each once."""
+    targets = {route.model: route.fallback.to for route in config.routes}
+    order: list[str] = []
+    waiting = [name]
+    while waiting:
+        current = waiting.pop(0)
+        if current not in order:
+            order.append(current)
+            waiting = [*targets.get(current, ()), *waiting]
+    return order
+
+
+def _unique(name: str, seen: Mapping[str, object], path: str, findings: Findings) -> None:
+    if name in seen:
+        findings.error(path, f"a route for {name!r} is here already; a model has one route")
+
+
+def _choices(
+    route: model.Route, path: str, known: dict[str, Endpoint], catalog: Catalog, findings: Findings
+) -> tuple[routing.Choice, ...]:
+    """The route's own choices; ranks count its priorities from 0."""
+    if not route.deployments:
+        findings.error(f"{path}.deployments", f"route {route.model!r} has no deployment; name at least one")
+    ranks = {priority: rank for rank, priority in enumerate(sorted({d.priority for d in route.deployments}))}
+    choices: dict[str, routing.Choice] = {}
+    for index, spec in enumerate(route.deployments):
+        place = findings.known(f"{path}.deployments[{index}].use")
+        if spec.use.endswith("/*") and not route.model.endswith("*"):
+            findings.error(place, f"{spec.use!r} needs a wildcard route; {route.model!r} is one model")
+        if spec.use in choices:
+            findings.error(place, f"{spec.use!r} is in this route twice; use weight instead")
+        deployment = deployment_of(spec, place, known, catalog, findings)
+        if deployment is not None:
+            choices[spec.use] = routing.Choice(deployment=deployment, weight=spec.weight, rank=ranks[spec.priority])
+    if choices and not any(choice.weight for choice in choices.values()):
+        findings.error(f"{path}.deployments", "every weight is 0; at least one must be more")
+    return tuple(sorted(choices.values(), key=lambda choice: choice.rank))
+
+
+def _check_fallbacks(config: model.Config, findings: Findings) -> None:
+    targets = {route.model: route.fallback.to for route in config.routes}
+    for index, route in enumerate(config.routes):
+        for place, target in enumerate(route.fallback.to):
+            path = f"routes[{index}].fallback.to[{place}]"
+            if target not in targets:
+                findings.error(path, f"there is no route {target!r}{did_you_mean(target, targets)}")
+            elif route.model in _reachable(target, targets):
+                findings.error(path, f"a cycle: {target!r} falls back to {route.model!r} again")
+
+
+def _reachable(start: str, targets: Mapping[str, tuple[str, ...]]) -> set[str]:
+    reached: set[str] = set()
+    waiting = [start]
+    while waiting:
+        current = waiting.pop()
+        if current not in reached:
+            reached.add(current)
+            waiting.extend(targets.get(current, ()))
+    return reached
+
+
+def _route(route: model.Route, own: Mapping[str, tuple[routing.Choice, ...]], config: model.Config) -> routing.Route:
+    retry, timeout = route.retry, route.timeout
+    return routing.Route(
+        model=route.model,
+        choices=tuple(_flattened(fallback_order(route.model, config), own)),
+        select=route.select,
+        retry=routing.Retry(
+            attempts=retry.attempts,
+            max_attempts=retry.max_attempts,
+            backoff=routing.Backoff(base=retry.backoff.base, cap=retry.backoff.cap, jitter=retry.backoff.jitter),
+            on=retry.on,
+            budget=retry.budget,
+        ),
+        fallback=route.fallback.on,
+        timeouts=routing.Timeouts(
+            total=timeout.total, connect=timeout.connect, first_token=timeout.first_token, idle=timeout.idle
+        ),
+        cooldown=routing.Cooldown(after=route.cooldown.after, duration=route.cooldown.duration),
+    )
+
+
+def _flattened(order: list[str], own: Mapping[str, tuple[routing.Choice, ...]]) -> Iterator[routing.Choice]:
+    """The choices of all routes in order, ranks counted on, each deployment at its first place only."""
+    seen: set[str] = set()
+    base = 0
+    for name in order:
+        fresh = [choice for choice in own[name] if choice.deployment.name not in seen]
+        seen.update(choice.deployment.name for choice in fresh)
+        for choice in fresh:
+            yield msgspec.structs.replace(choice, rank=base + choice.rank)
+        base += 1 + max((choice.rank for choice in own[name]), default=-1)
+
+
+def _secrets(
+    known: dict[str, Endpoint], routes: tuple[routing.Route, ...], world: World, findings: Findings
+) -> dict[str, str]:
+    """The credentials that routes need and that have a value; a warning for each that has none."""
+    needed = {choice.deployment.credential for route in routes for choice in route.choices} - {""}
+    values: dict[str, str] = {}
+    for name in sorted(needed):
+        endpoint = known[name]
+        path = f"providers.{name}.api_key"
+        if endpoint.secret is None:
+            value = next((v for v in (world.environ.get(n, "").strip() for n in endpoint.candidates) if v), None)
+            if value is None:
+                options = " or ".join(endpoint.candidates)
+                findings.warn(path, f"provider {name!r} has no credential; set {options} or give api_key")
+                continue
+            values[name] = value
+            continue
+        resolved = _resolved(endpoint.secret, path, world, findings)
+        if resolved is not None:
+            values[name] = resolved
+    return values
+
+
+def _resolved(secret: Secret, path: str, world: World, findings: Findings) -> str | None:
+    try:
+        return resolve(secret, world.environ, world.read_file)
+    except UnresolvedError as error:
+        findings.warn(path, str(error))
+        return None
+
+
+def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, routing.VirtualKey]:
+    models = {route.model for route in config.routes}
+    found: dict[str, routing.VirtualKey] = {}
+    names: set[str] = set()
+    for index, key in enumerate(config.keys):
+        path = f"keys[{index}]"
+        if key.name in names:
+            findings.error(f"{path}.name", f"a key named {key.name!r} is here already")
+        names.add(key.name)
+        _check_key(key, path, config, models, findings)
+        value = _resolved(key.key, f"{path}.key", world, findings)
+        if value is None:
+            continue
+        if len(value) < world.shortest_key:
+            findings.error(f"{path}.key", f"the key has {len(value)} characters; it must have {world.shortest_key}")
+            continue
+        digest = hmac.digest(world.pepper, value.encode(), "sha256").hex()
+        if digest in found:
+            findings.error(f"{path}.key", f"the keys {found[digest].id!r} and {key.name!r} are the same")
+        found[digest] = routing.VirtualKey(id=key.name, tenant=key.tenant or "", models=key.models)
+    return found
+
+
+def _check_key(key: model.Key, path: str, config: model.Config, models: set[str], findings: Findings) -> None:
+    if key.tenant is not None and key.tenant not in config.tenants:
+        hint = did_you_mean(key.tenant, config.tenants) or "; add it under tenants"
+        findings.error(f"{path}.tenant", f"there is no tenant {key.tenant!r}{hint}")
+    for place, name in enumerate(key.models):
+        if not any(_overlap(name, route) for route in models):
+            findings.error(f"{path}.models[{place}]", f"no route serves {name!r}{did_you_mean(name, models)}")
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two model names, either of them perhaps a wildcard, can mean the same model."""
+    short, long = one.rstrip("*"), other.rstrip("*")
+    if one.endswith("*") and other.endswith("*"):
+        return short.startswith(long) or long.startswith(short)
+    if one.endswith("*"):
+        return other.startswith(short)
+    return one.startswith(long) if other.endswith("*") else one == other
+
+
+def _check_exposure(config: model.Config, world: World, findings: Findings) -> None:
+    """No keys and no admin key are for loopback only."""
+    if not config.keys and not is_loopback(config.server.listen.host):
+        findings.error("server.listen", "without keys the gateway listens on loopback only; add keys or use 127.0.0.1")
+    if is_loopback(config.admin.listen.host):
+        return
+    if config.admin.key is None:
+        findings.error("admin.listen", "without admin.key the admin port listens on loopback only")
+    elif _resolved(config.admin.key, "admin.key", world, findings) is None:
+        findings.error("admin.key", "the admin port would listen beyond loopback without a key")
+
+
+def _server(server: model.Server) -> routing.Server:
+    return routing.Server(
+        host=server.listen.host,
+        port=server.listen.port,
+        workers=server.workers,
+        max_body=server.max_body,
+        drain=server.drain,
+        header_timeout=server.header_timeout,
+        body_timeout=server.body_timeout,
+        keep_alive=server.keep_alive,
+        tls_cert=server.tls.cert if server.tls else None,
+        tls_key=server.tls.key if server.tls else None,
+    )
+
+
+def _version(snapshot: routing.Snapshot) -> str:
+    """A short hash of all content; secrets go in by their MAC, so that the version tells nothing of them."""
+    macs = {
+        name: hmac.digest(snapshot.pepper, value.encode(), "sha256").hex() for name, value in snapshot.secrets.items()
+    }
+    content = (snapshot.routes, snapshot.keys, snapshot.server, snapshot.open, macs)
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:12]

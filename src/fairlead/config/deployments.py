@@ -1,0 +1,150 @@
+"""`provider/model` + the providers of the configuration + the catalog → canonical deployments.
+
+It must not know routes: a deployment is the same wherever it is used.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from fairlead.canonical import routing
+from fairlead.canonical.usage import Price
+from fairlead.catalog.table import Catalog, ModelRow, ProviderRow
+from fairlead.config import model
+from fairlead.config.problems import Findings, did_you_mean
+from fairlead.config.secrets import Secret
+
+_LATER_KINDS = ("azure", "bedrock", "gemini", "vertex", "cohere")
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider of the configuration, its catalog row applied."""
+
+    name: str
+    row: ProviderRow
+    known_as: str | None
+    """The catalog's name for it, where the catalog's models and prices hold."""
+    settings: model.Provider
+    secret: Secret | None
+    """What its credential is; None: it has none."""
+    candidates: tuple[str, ...] = ()
+    """Environment variables that would hold the credential, where nothing else is said."""
+
+    @property
+    def needs_credential(self) -> bool:
+        return bool(self.candidates) or self.secret is not None
+
+
+def endpoints(config: model.Config, catalog: Catalog, findings: Findings) -> dict[str, Endpoint]:
+    """Every provider that the configuration names, also those that need no entry: catalog rows used in routes."""
+    named = dict(config.providers)
+    for route in config.routes:
+        for deployment in route.deployments:
+            provider = deployment.use.partition("/")[0]
+            if provider in catalog.providers:
+                named.setdefault(provider, model.Provider())
+    found = {name: _endpoint(name, settings, catalog, findings) for name, settings in named.items()}
+    return {name: endpoint for name, endpoint in found.items() if endpoint is not None}
+
+
+def deployment_of(
+    spec: model.Deployment, path: str, known: dict[str, Endpoint], catalog: Catalog, findings: Findings
+) -> routing.Deployment | None:
+    """The deployment that `spec` names, or None once `findings` say that its provider is unknown."""
+    provider, _, model_id = spec.use.partition("/")
+    endpoint = known.get(provider)
+    if endpoint is None:
+        _unknown_provider(provider, path, known, catalog, findings)
+        return None
+    row = catalog.models.get((endpoint.known_as or "", model_id))
+    settings = endpoint.settings
+    return routing.Deployment(
+        name=spec.use,
+        provider=provider,
+        model=model_id,
+        dialect=endpoint.row.dialect,
+        base_url=(settings.base_url or endpoint.row.base_url).rstrip("/"),
+        auth=_auth(endpoint),
+        credential=provider if endpoint.needs_credential else "",
+        headers=tuple(sorted(settings.headers.items())),
+        api_version=settings.api_version or endpoint.row.api_version,
+        ca=settings.ca,
+        client_cert=settings.client_cert,
+        proxy=settings.proxy,
+        max_connections=settings.max_connections,
+        region=settings.region,
+        self_hosted=_either(settings.self_hosted, endpoint.row.self_hosted) or False,
+        price=_price(spec, row, catalog.version),
+        context=spec.context or (row.context if row else None),
+        max_output=spec.max_output or (row.max_output if row else None),
+        tools=_either(spec.tools, row.tools if row else None),
+        vision=_either(spec.vision, row.vision if row else None),
+    )
+
+
+def _endpoint(name: str, settings: model.Provider, catalog: Catalog, findings: Findings) -> Endpoint | None:
+    path = f"providers.{name}"
+    kind = settings.kind or name
+    row = catalog.providers.get(kind)
+    if "/" in name or not name:
+        findings.error(path, f"the provider name {name!r} must not be empty or hold a '/'")
+        return None
+    if row is None:
+        _unknown_kind(settings, path, catalog, findings)
+        return None
+    own_url = settings.base_url is None
+    candidates = row.keys if own_url and settings.api_key is None and settings.auth != "none" else ()
+    return Endpoint(
+        name=name,
+        row=row,
+        known_as=kind if own_url or name == kind else None,
+        settings=settings,
+        secret=settings.api_key,
+        candidates=candidates,
+    )
+
+
+def _unknown_kind(settings: model.Provider, path: str, catalog: Catalog, findings: Findings) -> None:
+    name, kind = path.partition(".")[2], settings.kind
+    if kind is None:
+        hint = (
+            did_you_mean(name, catalog.providers)
+            or "; a server of your own needs kind: openai or anthropic, and base_url"
+        )
+        findings.error(path, f"the catalog has no provider {name!r}{hint}")
+    elif kind in _LATER_KINDS:
+        findings.error(f"{path}.kind", f"this version of Fairlead does not have kind {kind!r} yet")
+    else:
+        hint = did_you_mean(kind, catalog.providers) or f"; write one of {', '.join(catalog.providers)}"
+        findings.error(f"{path}.kind", f"unknown kind {kind!r}{hint}")
+
+
+def _unknown_provider(name: str, path: str, known: dict[str, Endpoint], catalog: Catalog, findings: Findings) -> None:
+    names = [*known, *catalog.providers]
+    hint = did_you_mean(name, names) or "; add it under providers"
+    findings.error(path, f"unknown provider {name!r}{hint}")
+
+
+def _auth(endpoint: Endpoint) -> routing.Auth:
+    if endpoint.settings.auth is not None:
+        return endpoint.settings.auth
+    if not endpoint.needs_credential:
+        return "none"
+    return "bearer" if endpoint.row.auth == "none" else endpoint.row.auth
+
+
+def _price(spec: model.Deployment, row: ModelRow | None, version: str) -> Price | None:
+    if spec.price is None:
+        return row.price(version) if row else None
+    own = spec.price
+    return Price(
+        input=Decimal(own.input),
+        output=Decimal(own.output),
+        cache_read=None if own.cache_read is None else Decimal(own.cache_read),
+        cache_write=None if own.cache_write is None else Decimal(own.cache_write),
+        version="configuration",
+    )
+
+
+def _either(own: bool | None, catalogs: bool | None) -> bool | None:
+    return catalogs if own is None else own

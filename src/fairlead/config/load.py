@@ -1,0 +1,135 @@
+"""The way in: finds the configuration, binds and compiles it, or makes one from the keys in the environment.
+
+It must not know who asks: `fairlead check`, `serve` and a reload all come here.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from fairlead.canonical.routing import Snapshot
+from fairlead.catalog.table import Catalog
+from fairlead.config import model
+from fairlead.config.bind import bind
+from fairlead.config.compile import SHORTEST_KEY, World, compile_config
+from fairlead.config.problems import Findings, Problem
+from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
+from fairlead.config.shipped import catalog
+from fairlead.config.source import MAX_BYTES
+
+DEFAULT_FILE = "fairlead.yaml"
+FILE_VARIABLE = "FAIRLEAD_CONFIG"
+ENVIRONMENT = "(environment)"
+"""What stands for the file's name where the configuration comes from provider keys alone."""
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What loading came to. `config` and `snapshot` are None where `problems` hold an error that prevents them."""
+
+    file: str
+    config: model.Config | None
+    snapshot: Snapshot | None
+    problems: tuple[Problem, ...]
+    admin_key: str | None = None
+    """The admin port's key, resolved; never printed."""
+
+    def __repr__(self) -> str:
+        return f"Loaded({self.file}, {len(self.problems)} problems)"
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.level == "error")
+
+
+def load(
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    pepper: bytes = b"",
+    read_file: Callable[[str], str] = read_text,
+    shortest_key: int = SHORTEST_KEY,
+) -> Loaded:
+    """The configuration at `path`, else $FAIRLEAD_CONFIG, else ./fairlead.yaml, else from the environment's keys."""
+    world = World(environ=environ, catalog=catalog(), pepper=pepper, read_file=read_file, shortest_key=shortest_key)
+    chosen = path or environ.get(FILE_VARIABLE) or None
+    if chosen is None and not Path(DEFAULT_FILE).exists():
+        return _from_environment(world)
+    file = chosen or DEFAULT_FILE
+    findings = Findings(file)
+    source = _read(file, findings)
+    if source is None:
+        return Loaded(file=file, config=None, snapshot=None, problems=findings.in_order())
+    return load_source(source, world, findings)
+
+
+def load_source(source: bytes, world: World, findings: Findings) -> Loaded:
+    """The configuration that `source` holds."""
+    config = bind(source, findings)
+    if config is None:
+        return Loaded(file=findings.file, config=None, snapshot=None, problems=findings.in_order())
+    return _compiled(config, world, findings)
+
+
+def from_keys(catalog: Catalog, environ: Mapping[str, str]) -> model.Config | None:
+    """A configuration that serves every provider whose key is in the environment; None: there is no such key."""
+    present = [name for name, row in catalog.providers.items() if any(environ.get(key) for key in row.keys)]
+    if not present:
+        return None
+    patterns: dict[str, list[str]] = {}
+    for name in present:
+        for row in catalog.models_of(name):
+            patterns.setdefault(row.model, []).append(f"{name}/{row.model}")
+        for family in (f"{name}/*", *catalog.providers[name].families):
+            patterns.setdefault(family, []).append(f"{name}/*")
+    if len(present) == 1:
+        patterns.setdefault("*", []).append(f"{present[0]}/*")
+    return model.Config(
+        providers={name: model.Provider() for name in present},
+        routes=tuple(model.Route(model=name, deployments=_by_priority(uses)) for name, uses in patterns.items()),
+    )
+
+
+def _by_priority(uses: list[str]) -> tuple[model.Deployment, ...]:
+    return tuple(model.Deployment(use=use, priority=place) for place, use in enumerate(uses, start=1))
+
+
+def _from_environment(world: World) -> Loaded:
+    findings = Findings(ENVIRONMENT)
+    config = from_keys(world.catalog, world.environ)
+    if config is None:
+        variables = [row.keys[0] for row in world.catalog.providers.values() if row.keys]
+        findings.error(
+            "",
+            f"there is no {DEFAULT_FILE} here and no provider key in the environment; "
+            f"run 'fairlead init', or set one of {', '.join(variables)}",
+        )
+        return Loaded(file=ENVIRONMENT, config=None, snapshot=None, problems=findings.in_order())
+    return _compiled(config, world, findings)
+
+
+def _compiled(config: model.Config, world: World, findings: Findings) -> Loaded:
+    snapshot = compile_config(config, world, findings)
+    return Loaded(
+        file=findings.file,
+        config=config,
+        snapshot=snapshot,
+        problems=findings.in_order(),
+        admin_key=_admin_key(config.admin.key, world),
+    )
+
+
+def _admin_key(secret: Secret | None, world: World) -> str | None:
+    try:
+        return resolve(secret, world.environ, world.read_file) if secret else None
+    except UnresolvedError:
+        return None
+
+
+def _read(file: str, findings: Findings) -> bytes | None:
+    try:
+        with Path(file).open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        findings.error("", f"cannot be read: {error.strerror or 'no such file'}")
+        return None
