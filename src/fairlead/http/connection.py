@@ -1,496 +1,364 @@
-"""One client connection: bytes in, exchanges in order, answers out, and every deadline.
+"""One connection to an upstream: one question at a time, bytes to answers.
 
-It knows the parser, the transport and the order of requests. It must not know what a handler does with an exchange.
+It knows HTTP/1.1 framing, the clocks of an exchange and when a connection may be used again. It must not know how the
+connection was made (dial), who waits for it (pool), nor what a body is for.
 """
 
 import asyncio
-import logging
 import math
-import socket
-import struct
-import traceback
-from collections import deque
-from typing import TYPE_CHECKING, cast
+import ssl
+from typing import Any, Protocol, cast
 
 import httptools
 
-from fairlead.http.exchange import Exchange
-from fairlead.http.head import CLOSE, CONTINUE, METHODS, RequestRefused, body_head, check, split, status_line
+from fairlead.http.errors import Phase, UpstreamError
+from fairlead.http.inflate import open_inflater
+from fairlead.http.reply import Reply
 
-if TYPE_CHECKING:
-    from fairlead.http.server import Server
+MAX_HEAD = 64 * 1024
+MAX_FIELDS = 100
+"""Bounds of an answer's head, of its trailer, and (MAX_HEAD) of framing between two bytes of a body."""
+ONE_WRITE = 64 * 1024
+"""Bodies up to this size are joined with their head, which costs a copy and saves a system call."""
+KEEP = 60.0
+"""Seconds that an unused connection is kept."""
 
-HIGH_WATER = 64 * 1024
-LOW_WATER = 32 * 1024
-LINGER = 2.0
-"""Seconds in which input is thrown away after a last answer: closing at once could destroy the answer on its way."""
-DISCARDED = 1024 * 1024
-"""Bytes beyond the last request that are thrown away while it is handled; a client that sends more is cut off."""
-CHUNK_OVERHEAD = 16 * 1024
-"""Bytes of chunk sizes and extensions allowed beyond eight for every byte of the body."""
 
-_log = logging.getLogger("fairlead.http")
-_RESET = struct.pack("ii", 1, 0)
+class Owner(Protocol):
+    """The pool, as a connection sees it."""
+
+    def release(self, connection: "Connection") -> None:
+        """The connection can take another request."""
+        ...
+
+    def forget(self, connection: "Connection") -> None:
+        """The connection is gone; called once."""
+        ...
+
+
+class Terms:
+    """What one exchange must keep to. Instants are loop time."""
+
+    __slots__ = ("accepts", "deadline", "first_byte", "head_only", "idle")
+
+    def __init__(
+        self, *, first_byte: float, idle: float, deadline: float, accepts: tuple[str, ...], head_only: bool
+    ) -> None:
+        self.first_byte = first_byte
+        self.idle = idle
+        self.deadline = deadline
+        self.accepts = accepts
+        self.head_only = head_only
 
 
 class Connection(asyncio.Protocol):
-    """Exchanges of one client, handled one after the other while the input is always watched."""
+    """A connection that is idle, busy with one exchange, or closed."""
 
     __slots__ = (
-        "_backlog",
-        "_closing",
-        "_deaf",
-        "_detour",
-        "_discarded",
-        "_disconnected",
-        "_drained",
-        "_exchange",
+        "_answer",
+        "_done",
+        "_due_at",
         "_fields",
-        "_head_size",
+        "_first_by",
+        "_head",
         "_headers",
-        "_in_head",
-        "_incoming",
-        "_limits",
+        "_interim",
+        "_keeps",
+        "_kept_until",
         "_loop",
-        "_lost",
-        "_moved_at",
-        "_overhead",
+        "_owner",
         "_parser",
-        "_queue",
-        "_queued",
         "_reading",
-        "_server",
-        "_spoiled",
-        "_target",
-        "_task",
+        "_reply",
+        "_seen_at",
+        "_silent",
+        "_since_body",
+        "_terms",
+        "_timer",
         "_transport",
-        "_write",
-        "deadline",
-        "paused",
-        "peer",
+        "closed",
+        "reused",
+        "stale",
     )
 
-    _transport: asyncio.Transport
-    peer: str
-
-    def __init__(self, server: "Server") -> None:
-        self._server = server
-        self._limits = server.limits
-        self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
-        self._queue: deque[Exchange | RequestRefused] = deque()
-        self._queued = 0
-        self._exchange: Exchange | None = None
-        self._incoming: Exchange | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._drained: asyncio.Future[None] | None = None
-        self._target = b""
+    def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+        self._owner = owner
+        self._loop = loop
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: asyncio.Future[Reply] | None = None
+        self._reply: Reply | None = None
+        self._terms: Terms = cast("Terms", None)
         self._headers: dict[bytes, bytes] = {}
-        self._fields = self._head_size = self._overhead = self._discarded = self._backlog = 0
-        self._in_head = self._detour = self._deaf = self._spoiled = self._closing = False
-        self._lost = self._disconnected = False
+        self._fields = 0
+        self._head = 0
+        self._since_body = 0
+        self._interim = False
+        self._done = False
+        self._keeps = False
         self._reading = True
-        self._moved_at = 0.0
-        self.paused = False
-        self.deadline = math.inf
+        self._seen_at = 0.0
+        self._first_by = 0.0
+        self._kept_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_at = math.inf
+        self.closed = False
+        self.reused = False
+        """It has answered before."""
+        self.stale = False
+        """It was reused, and closed before one byte of the answer came: the request may be sent once more."""
+        self._silent = True
 
-    # The transport's side.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports are asyncio's by their methods only.
-        self._transport = transport = cast("asyncio.Transport", transport)
-        self._write = transport.write
-        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if isinstance(peer, tuple) else ""
-        self._server.connections.add(self)
-        self.deadline = self._loop.time() + self._limits.head_timeout
-
-    def data_received(self, data: bytes) -> None:
-        if self._deaf:
-            self._discard(len(data))
-            return
-        in_head = self._in_head
-        incoming = self._incoming
+    async def ask(self, head: bytes, body: bytes, terms: Terms) -> Reply:
+        """Send a request and wait for the head of its answer."""
+        if self.closed:
+            self.stale = self.reused
+            raise UpstreamError("cut", "the connection closed before an answer came")
+        now = self._loop.time()
+        answer: asyncio.Future[Reply] = self._loop.create_future()
+        self._answer = answer
+        self._terms = terms
+        self._first_by = now + terms.first_byte
+        self._silent = True
+        self._arm(min(self._first_by, terms.deadline))
+        if len(body) <= ONE_WRITE:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            if not self._deaf:
-                self._break(_refusal(error))
-        if self._in_head:
-            self._watch_head(len(data) if in_head else 0)
-        elif self._incoming is not None and self._incoming is incoming:
-            self._watch_chunks(len(data))
+            return await answer
+        except asyncio.CancelledError:
+            if self._answer is answer:
+                self.abort()
+            if answer.done() and not answer.cancelled():
+                answer.exception()
+            raise
 
-    def eof_received(self) -> None:
-        """A client that ends its side is gone: nobody who waits for an answer does that."""
-        self._leave()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._leave()
-        self._parser = None  # type: ignore[assignment]  # breaks the cycle of its callbacks
-        self._closing = self._disconnected = True
-        self.deadline = math.inf
-        self._release_writers()
-        if self._task is None:
-            self._server.forget(self)
-
-    def pause_writing(self) -> None:
-        self.paused = True
-        self._watch_writes_from(self._loop.time())
-        if self._exchange is not None and self._exchange.on_pause is not None:
-            self._exchange.on_pause()
-
-    def resume_writing(self) -> None:
-        self._release_writers()
-        exchange = self._exchange
-        if exchange is None:
-            if not self._closing:
-                self._proceed()
+    def abort(self) -> None:
+        """Close at once; whatever was going on is over."""
+        if self.closed:
             return
-        waiting = exchange.waiter is not None
-        self.deadline = self._loop.time() + self._limits.body_timeout if waiting else math.inf
-        if exchange.on_resume is not None:
-            exchange.on_resume()
+        self.closed = True
+        self._answer = self._reply = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._transport is not None:
+            self._transport.abort()
+        self._owner.forget(self)
 
-    # The parser's side. An exception here stops the parser and comes out of feed_data as its context.
+    def fail(self, error: BaseException) -> None:
+        """End the exchange with `error`, and the connection with it."""
+        answer, reply = self._answer, self._reply
+        self.abort()
+        if reply is not None:
+            reply.fail(error)
+        elif answer is not None and not answer.done():
+            answer.set_exception(error)
 
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        self._target = b""
-        self._headers = {}
-        self._fields = self._head_size = 0
+    # What a Reply calls.
 
-    def on_url(self, url: bytes) -> None:
-        self._target += url
-        if len(self._target) > self._limits.target:
-            raise RequestRefused(414, "the request target is too long")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields += 1
-        self._head_size += len(name) + len(value) + 4
-        if self._fields > self._limits.fields or self._head_size > self._limits.head:
-            raise RequestRefused(431, "the request has too many or too large headers")
-        if not self._in_head:
-            return  # a trailer: nobody gets to see it
-        name = name.lower()
-        headers = self._headers
-        headers[name] = headers[name] + b", " + value if name in headers else value
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        if self._detour:
-            self._detour = False
-            return
-        parser = self._parser
-        headers = self._headers
-        exchange = Exchange(self)
-        exchange.version = version = parser.get_http_version()
-        method = METHODS.get(parser.get_method())
-        check(version, method, headers)
-        exchange.method = method or ""
-        exchange.path, exchange.query = split(self._target)
-        exchange.headers = headers
-        exchange.keep_alive = parser.should_keep_alive()
-        exchange.arrived_at = self._loop.time()
-        self._detour = b"upgrade" in headers and parser.should_upgrade()
-        self._overhead = 0
-        if self._exchange is None and not self.paused:
-            self._start(exchange)
-        else:
-            self._enqueue(exchange)
-        self._incoming = exchange
-
-    def on_body(self, data: bytes) -> None:
-        exchange = self._incoming
-        if exchange is None:
-            return
-        exchange.feed(data)
-        if exchange is not self._exchange:
-            self._weigh(exchange, len(data))
-        elif exchange.waiter is None:
-            if exchange.received >= HIGH_WATER:
-                self._pause_reading()
-        elif not self.paused:
-            self.deadline = self._loop.time() + self._limits.body_timeout
-
-    def on_message_complete(self) -> None:
-        exchange = self._incoming
-        if self._detour or exchange is None:
-            return
-        self._incoming = None
-        exchange.finish()
-        if exchange.waiter is not None and not self.paused:
-            self.deadline = math.inf
-        if not exchange.keep_alive:
-            self._deaf = True
-
-    # The exchange's side.
-
-    @property
-    def body_limit(self) -> int:
-        return self._limits.body
-
-    @property
-    def draining(self) -> bool:
-        return self._server.draining
-
-    def put(self, data: bytes) -> None:
-        if self._lost:
-            return
-        if self.paused:
-            self._backlog += len(data)
-        self._write(data)
-
-    def reset(self) -> None:
-        """Ends the connection so that the client cannot take it for a clean end, and what waits to be sent is lost."""
-        self._deaf = self._closing = self._lost = True
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and not self._transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
-
-    def want_body(self, exchange: Exchange) -> asyncio.Future[None]:
-        """A future that is done once the body is complete or never will be. The client is told to send it."""
-        if not exchange.received and b"expect" in exchange.headers and not exchange.started:
-            self.put(CONTINUE)
-        self._resume_reading()
-        if not self.paused:
-            self.deadline = self._loop.time() + self._limits.body_timeout
-        return self._loop.create_future()
-
-    async def writable(self) -> None:
-        if self._drained is None or self._drained.done():
-            self._drained = self._loop.create_future()
-        await asyncio.shield(self._drained)
-
-    # The server's side.
-
-    def expire(self, now: float) -> None:
-        """Does what the deadline that has passed demands."""
-        if self.paused or (self._closing and self._transport.get_write_buffer_size()):
-            self._watch_writes(now)
-        elif self._closing:
-            if now - self._moved_at >= LINGER:
-                self._transport.abort()
-        elif self._exchange is not None:
-            self.deadline = math.inf
-            if self._incoming is self._exchange:
-                self._break(RequestRefused(408, "the request body stopped coming"))
-        elif self._in_head:
-            self._break(RequestRefused(408, "the request head did not arrive in time"))
-        else:
-            self._close()
-
-    def retire(self) -> None:
-        """Closes if nothing is under way; otherwise the last answer does."""
-        if self._exchange is None and not self._queue and not self._in_head and not self._closing:
-            self._close()
-
-    def cut(self) -> asyncio.Task[None] | None:
-        """Ends the connection and cancels what it handles; returns the task that is ending."""
-        if self._task is not None:
-            self._task.cancel()
-        self.reset()
-        return self._task
-
-    # The order of exchanges.
-
-    def _start(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self.deadline = math.inf
-        self._server.requests += 1
-        self._server.in_flight += 1
-        self._task = self._loop.create_task(self._handle(exchange))
-
-    async def _handle(self, exchange: Exchange) -> None:
-        try:
-            await self._server.handler(exchange)
-            if not exchange.ended:
-                self._fail(exchange, "the handler returned before it ended its answer")
-        except RequestRefused as refused:
-            self._answer(exchange, refused)
-        except Exception as error:
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            self._fail(exchange, f"{type(error).__name__}\n{frames}")
-        finally:
-            self._finish(exchange)
-
-    def _fail(self, exchange: Exchange, what: str) -> None:
-        # The exception's own words are left out: they may quote a body or a secret.
-        _log.error("handling %s %s failed: %s", exchange.method, exchange.path, what)
-        self._answer(exchange, RequestRefused(500, "internal error"))
-
-    def _answer(self, exchange: Exchange, refused: RequestRefused) -> None:
-        if exchange.started:
-            return  # _finish cuts an answer that has not ended
-        exchange.send(refused.status, *self._server.refuse(refused.status, refused.reason))
-
-    def _finish(self, exchange: Exchange) -> None:
-        self._server.in_flight -= 1
-        self._exchange = self._task = None
-        if self._disconnected:
-            self._server.forget(self)
-        elif self._lost:
-            return
-        elif not exchange.ended:
-            self.reset()
-        elif exchange.closing:
-            self._close(linger=self._spoiled or not exchange.complete)
-        elif not self.paused:
-            self._proceed()
-
-    def _proceed(self) -> None:
-        if self._queue:
-            self._next(self._queue.popleft())
-        elif self._server.draining and not self._in_head:
-            self._close()
-        else:
-            patience = self._limits.head_timeout if self._in_head else self._limits.idle_timeout
-            self.deadline = self._loop.time() + patience
-
-    def _next(self, item: Exchange | RequestRefused) -> None:
-        if isinstance(item, RequestRefused):
-            self._refuse(item)
-            return
-        self._queued -= item.weight
-        self._start(item)
-
-    def _enqueue(self, exchange: Exchange) -> None:
-        if len(self._queue) >= self._limits.pipelined:
-            self._overflow()
-            raise RequestRefused(503, "too many requests in the pipeline")
-        self._queue.append(exchange)
-        self._weigh(exchange, self._head_size + len(self._target))
-
-    def _weigh(self, exchange: Exchange, size: int) -> None:
-        exchange.weight += size
-        self._queued += size
-        if self._queued > self._limits.pipelined_bytes:
-            self._overflow()
-            raise RequestRefused(413, "too many bytes in the pipeline")
-
-    def _overflow(self) -> None:
-        """What is queued is still answered; nothing after it is read."""
-        self._deaf = self._spoiled = True
-        self._in_head = False
-        self._incoming = None
-        last = self._queue[-1]
-        if isinstance(last, Exchange):
-            last.keep_alive = False
-            if not last.complete:
-                last.fail(RequestRefused(413, "too many bytes in the pipeline"))
-
-    def _leave(self) -> None:
-        """The client is gone: whatever still works on an answer is cancelled."""
-        self._lost = self._deaf = True
-        self._queue.clear()
-        self._incoming = None
-        if self._task is not None and self._exchange is not None and not self._exchange.ended:
-            self._task.cancel()
-
-    # Refusing, closing and watching.
-
-    def _break(self, refusal: RequestRefused) -> None:
-        """Nothing that follows on this connection can be understood or is wanted."""
-        self._deaf = self._spoiled = True
-        self._in_head = False
-        incoming, self._incoming = self._incoming, None
-        if incoming is not None:
-            if not self.paused:
-                self.deadline = math.inf
-            incoming.fail(refusal)
-        elif self._exchange is None and not self._queue:
-            self._refuse(refusal)
-        else:
-            self._queue.append(refusal)
-
-    def _refuse(self, refusal: RequestRefused) -> None:
-        fields, body = self._server.refuse(refusal.status, refusal.reason)
-        line = status_line(refusal.status)
-        self.put(b"%b%bcontent-length: %d\r\n%b\r\n%b" % (line, fields, len(body), CLOSE, body))
-        self._close(linger=True)
-
-    def _close(self, *, linger: bool = False) -> None:
-        """Ends the connection once what was written is sent. Where input may be on its way, it is read for a while."""
-        self._deaf = self._closing = True
-        self._resume_reading()
-        self._watch_writes_from(self._loop.time())
-        if not linger:
-            self._transport.close()
-        elif self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Answers a request to switch protocols in HTTP/1.1, as its sender must expect.
-
-        The parser believes that the new protocol follows. Another one is told of the same body, so that it goes on
-        where the first one stopped.
-        """
-        exchange = self._incoming
-        if exchange is not None:
-            self._parser = httptools.HttpRequestParser(self)
-            self.data_received(body_head(exchange.headers, exchange.keep_alive) + rest)
-
-    def _watch_head(self, size: int) -> None:
-        """A head is coming in pieces. `size` bytes of the last piece belong to it for sure."""
-        if not size and self._exchange is None:
-            self.deadline = self._loop.time() + self._limits.head_timeout
-        self._overhead = self._overhead + size if size else 0
-        if self._overhead > self._limits.head + self._limits.target:
-            self._break(RequestRefused(431, "the request has too many or too large headers"))
-
-    def _watch_chunks(self, size: int) -> None:
-        """Bounds what a chunked body brings besides itself: sizes, extensions, trailers."""
-        exchange = self._incoming
-        if exchange is None or b"transfer-encoding" not in exchange.headers:
-            return
-        self._overhead += size
-        if self._overhead > CHUNK_OVERHEAD + 9 * exchange.received:
-            self._break(RequestRefused(400, "the chunks of the body are mostly overhead"))
-
-    def _watch_writes_from(self, now: float) -> None:
-        self._backlog = self._transport.get_write_buffer_size()
-        self._moved_at = now
-        self.deadline = -math.inf  # looked at in every sweep
-
-    def _watch_writes(self, now: float) -> None:
-        """Cuts off a client that takes nothing of what it is owed."""
-        size = self._transport.get_write_buffer_size()
-        if size < self._backlog:
-            self._watch_writes_from(now)
-        elif now - self._moved_at >= self._limits.write_timeout:
-            self.reset()
-
-    def _release_writers(self) -> None:
-        self.paused = False
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)
-
-    def _pause_reading(self) -> None:
-        if self._reading:
+    def pause(self) -> None:
+        if self._reading and not self.closed:
             self._reading = False
             self._transport.pause_reading()
 
-    def _resume_reading(self) -> None:
-        if not self._reading:
+    def resume(self) -> None:
+        if not self._reading and not self.closed:
             self._reading = True
             self._transport.resume_reading()
+            self.watch()
 
-    def _discard(self, size: int) -> None:
-        self._discarded += size
-        if self._discarded > DISCARDED and not self._closing:
-            self.reset()
+    def watch(self) -> None:
+        self._seen_at = self._loop.time()
+        self._arm(self._seen_at + self._terms.idle)
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        if self.closed:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:
+            self.abort()  # nobody asked: whatever this is, it must not become the next answer
+            return
+        self._silent = False
+        self._seen_at = self._loop.time()
+        self._since_body += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._misparsed(error)
+            return
+        if self.closed:
+            return
+        if self._done:
+            self._settle()
+        elif self._since_body > MAX_HEAD:
+            self.fail(UpstreamError("protocol", f"the answer's head or framing is over {MAX_HEAD} bytes"))
+
+    def eof_received(self) -> None:
+        self._ended(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended(exc)
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        if self._done:
+            raise UpstreamError("protocol", "bytes after the answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        self._head += len(name) + len(value)
+        if self._fields > MAX_FIELDS or self._head > MAX_HEAD:
+            raise UpstreamError("protocol", f"the answer's head is over {MAX_FIELDS} fields or {MAX_HEAD} bytes")
+        if self._reply is not None:
+            return  # a trailer
+        headers = self._headers
+        name = name.lower()
+        if name in headers:
+            headers[name] += b", " + value
+        else:
+            headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        headers, self._headers = self._headers, {}
+        self._fields = self._head = 0
+        if status < 200:
+            if status < 100 or status == 101:
+                raise UpstreamError("protocol", f"the answer's status {status} is none that we asked for")
+            self._interim = True
+            return
+        answer = self._answer
+        if answer is None or answer.done():
+            self._keeps = False  # whoever asked was cancelled a moment ago
+            return
+        self._reply = reply = self._open(status, headers)
+        answer.set_result(reply)
+
+    def on_body(self, data: bytes) -> None:
+        self._since_body = 0
+        if self._reply is not None and not self._terms.head_only:
+            self._reply.arrive(data)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+            return
+        self._done = True
+
+    # Inside.
+
+    def _open(self, status: int, headers: dict[bytes, bytes]) -> Reply:
+        self._keeps = self._parser.should_keep_alive()
+        if not self._keeps and self._parser.get_http_version() not in ("1.1", "1.0"):
+            raise UpstreamError("protocol", "the answer is not HTTP/1.1")
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":
+            raise UpstreamError("protocol", "the answer's transfer coding is not chunked")
+        bodiless = self._terms.head_only or status in (204, 304)
+        delimited = coding is not None or bodiless or b"content-length" in headers
+        reply = Reply(status, headers, self, delimited=delimited)
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None and not bodiless:
+            self._decompress(reply, encoding)
+        if self._terms.head_only:
+            self._done = True  # the parser waits for a body, so the connection is of no more use
+            self._keeps = False
+        return reply
+
+    def _decompress(self, reply: Reply, encoding: bytes) -> None:
+        name = encoding.strip().lower().decode("latin-1")
+        if name in ("", "identity"):
+            return
+        if name not in self._terms.accepts:
+            raise UpstreamError("protocol", "the answer has a content coding that we did not ask for")
+        reply.inflate(open_inflater(name))
+
+    def _misparsed(self, error: httptools.HttpParserError) -> None:
+        if self._done:
+            self._keeps = False
+            self._settle()
+            return
+        cause = error.__context__
+        if isinstance(cause, UpstreamError):
+            self.fail(cause)
+        else:
+            self.fail(UpstreamError("protocol", f"the answer is not HTTP/1.1: {error}"))
+
+    def _settle(self) -> None:
+        """The answer is whole: hand the connection back, or close it."""
+        reply = self._reply
+        self._done = False
+        self._since_body = self._fields = self._head = 0
+        if self._keeps and not self._transport.get_write_buffer_size() and not self._transport.is_closing():
+            self.resume()
+            self._answer = self._reply = None
+            self.reused = True
+            self._kept_until = self._seen_at + KEEP
+            self._arm(self._kept_until)
+            self._owner.release(self)
+        else:
+            self.abort()
+        if reply is not None:
+            reply.finish()
+
+    def _ended(self, exc: Exception | None) -> None:
+        """The upstream closed the connection."""
+        if self.closed:
+            return
+        self.stale = self.reused and self._silent
+        reply = self._reply
+        if reply is not None and not reply.delimited and exc is None:
+            self._keeps = False
+            self._settle()
+        elif isinstance(exc, ssl.SSLError):
+            self.fail(UpstreamError("tls", f"the TLS connection failed: {exc.reason or 'no reason given'}"))
+        else:
+            where = "before an answer came" if reply is None else "in the middle of an answer"
+            self.fail(UpstreamError("cut", f"the connection closed {where}"))
+
+    def _arm(self, due: float) -> None:
+        """See that `_tick` runs by `due`. Running too early is cheap, so a timer is rarely moved."""
+        if due >= self._due_at or self.closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due_at = due
+        self._timer = self._loop.call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._due_at = math.inf
+        due, phase = self._due()
+        if due > self._loop.time() + 0.001:
+            self._arm(due)
+        elif phase is None:
+            self.abort()
+        else:
+            self.fail(UpstreamError("timeout", TIMEOUTS[phase], phase=phase))
+
+    def _due(self) -> tuple[float, Phase | None]:
+        """What ends the present state, and when. None: nothing but our patience with an idle connection."""
+        if self._answer is None:
+            return self._kept_until, None
+        deadline: tuple[float, Phase | None] = (self._terms.deadline, "total")
+        if self._reply is None:
+            return min((self._first_by, "first_byte"), deadline)
+        if self._reply.waiting:
+            return min((self._seen_at + self._terms.idle, "idle"), deadline)
+        return deadline
 
 
-def _refusal(error: httptools.HttpParserError) -> RequestRefused:
-    """What stopped the parser, as an answer."""
-    cause = error.__context__
-    if isinstance(cause, RequestRefused):
-        return cause
-    if isinstance(error, httptools.HttpParserCallbackError):
-        _log.error("reading a request failed: %s", type(cause).__name__)
-        return RequestRefused(500, "internal error")
-    return RequestRefused(400, "the request is malformed")
+TIMEOUTS: dict[Any, str] = {
+    "connect": "the connection took too long",
+    "first_byte": "the answer took too long to begin",
+    "idle": "the answer fell silent",
+    "total": "the time for the whole request is up",
+}
