@@ -36,17 +36,39 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 SIZES = {
     "quick": Size(
-        rounds=2, seconds=1, ladder=(1, 64), ladder_rounds=1, firsts=200, stream_rounds=1, stream_repeats=1, soak="tiny", patience=3
+        rounds=2,
+        seconds=1,
+        ladder=(1, 64),
+        ladder_rounds=1,
+        firsts=200,
+        stream_rounds=1,
+        stream_repeats=1,
+        soak="tiny",
+        patience=2,
     ),
     "default": Size(
-        rounds=6, seconds=2, ladder=(1, 16, 64, 256), ladder_rounds=2, firsts=400, stream_rounds=3, stream_repeats=2,
-        soak="short", patience=10,
+        rounds=6,
+        seconds=2,
+        ladder=(1, 16, 64, 256),
+        ladder_rounds=2,
+        firsts=400,
+        stream_rounds=3,
+        stream_repeats=2,
+        soak="short",
+        patience=10,
     ),
     "full": Size(
-        rounds=7, seconds=8, ladder=(1, 16, 64, 256), ladder_rounds=5, firsts=2000, stream_rounds=5, stream_repeats=6,
-        soak="full", patience=120,
+        rounds=9,
+        seconds=8,
+        ladder=(1, 16, 64, 256),
+        ladder_rounds=5,
+        firsts=2000,
+        stream_rounds=5,
+        stream_repeats=6,
+        soak="full",
+        patience=120,
     ),
-}  # fmt: skip
+}
 
 
 def whole_answers(stage: Stage, size: Size) -> dict[str, Samples]:

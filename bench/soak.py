@@ -21,6 +21,8 @@ from bench.settings import chat_body
 from bench.stage import MissingToolError, Stage, staged
 
 CONNECTIONS = 32
+QUIET_LOOKS = 4
+"""So often in a row nothing may be in flight before the worker counts as at rest: its figures come with a delay."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,7 @@ def _at_rest(stage: Stage, seconds: float = 10.0) -> State:
     assert stage.subject.pid is not None
     worker = machine.listener(stage.subject.pid, stage.subject.port)
     last = time.monotonic() + seconds
+    quiet = 0
     while True:
         state = State(
             rss_mb=machine.memory(worker).rss_mb,
@@ -105,9 +108,10 @@ def _at_rest(stage: Stage, seconds: float = 10.0) -> State:
             in_flight=_sum(_get(stage.subject.admin, "/healthz"), "in_flight"),
             provider_open=int(_get(stage.paced_port, "/stats")["open"]),
         )
-        if time.monotonic() > last or not (state.in_flight or state.provider_open):
+        quiet = 0 if state.in_flight or state.provider_open else quiet + 1
+        if quiet == QUIET_LOOKS or time.monotonic() > last:
             return state
-        time.sleep(0.1)
+        time.sleep(0.3)
 
 
 def _get(port: int, path: str) -> Any:
