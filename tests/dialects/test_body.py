@@ -42,6 +42,7 @@ def refusal(body: bytes) -> GatewayError:
         (b'{"a":-1E+400}', "number out of range"),
         (b'{"a":1} {"b":2}', "column 10 (byte 9): trailing characters"),
         (b'{"a":1,}', "trailing comma"),
+        (b'{"a":"\\ud83d\\ude00",}', "trailing comma"),
         (b"{'a':1}", "object keys must be strings"),
         (b'{"a":"\x01"}', "invalid character"),
         (b"<html>", "invalid character"),
@@ -212,7 +213,9 @@ class Outer(msgspec.Struct):
     [
         (b'{"messages":[{"role":1}]}', "messages[0].role", "messages[0].role: Expected `str`, got `int`"),
         (b'{"messages":1}', "messages", "messages: Expected `array`, got `int`"),
-        (b"{}", None, "the request body: Object missing required field `messages`"),
+        (b'{"messages":[{}]}', "messages[0].role", "messages[0]: Object missing required field `role`"),
+        (b"[]", None, "the request body: Expected `object`, got `array`"),
+        (b"{}", "messages", "the request body: Object missing required field `messages`"),
     ],
 )
 def test_a_wrong_shape_names_its_place(body: bytes, param: str | None, says: str) -> None:
@@ -226,3 +229,19 @@ def test_a_wrong_shape_names_its_place(body: bytes, param: str | None, says: str
 def test_the_alphabet_of_a_position_is_characters_not_bytes() -> None:
     body = ('{"a":"' + "ü" * 10 + '",' + string.digits + "}").encode()
     assert "line 1, column 19 (byte 28)" in refusal(body).message
+
+
+@pytest.mark.parametrize(
+    ("data", "mended"),
+    [
+        (b'{"a":"\\ud83d"}', "\ufffd"),
+        (b'{"a":"\\ude00\\ud83d"}', "\ufffd\ufffd"),
+        (b'{"a":"\\ud83d\\ud83d\\ude00"}', "\ufffd😀"),
+        (b'{"a":"\\ud83d\\ude00\\ude00"}', "😀\ufffd"),
+        (b'{"a":"\\\\ud83d\\\\\\ud83d"}', "\\ud83d\\\ufffd"),
+        (b'{"a":"\\uD83Dx\\uDE00"}', "\ufffdx\ufffd"),
+        ('{"a":"😀"}'.encode(), "😀"),
+    ],
+)
+def test_half_surrogate_pairs_are_mended(data: bytes, mended: str) -> None:
+    assert msgspec.json.decode(gate.mend(data)) == {"a": mended}

@@ -25,10 +25,14 @@ _ARRAY = ord("[")
 _SMALL = 4096
 _GROUP = 16
 _BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_LONE_SURROGATE = re.compile(rb"(?<!\\)(?:\\\\)*(?P<at>\\u[dD](?:[c-fC-F]|[89abAB]..(?!\\u[dD][c-fC-F])))", re.DOTALL)
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 _HUGE = re.compile(rb"-?[0-9.]+[eE]\+?[0-9]{3,}")
 _BYTE = re.compile(r" \(byte (\d+)\)$")
 _PATH = re.compile(r" - at `\$\.?(.*?)`$")
+_MISSING = re.compile(r"missing required field `(.+?)`")
 _MODEL_FIRST = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
 _FLAT = rb'[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:[ \t\r\n]*(?:"[^"\\]*"|[-+.0-9A-Za-z]++)[ \t\r\n]*'
 _MODEL_LAST = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")[ \t\r\n]*(?:,' + _FLAT + rb")*+\}[ \t\r\n]*")
@@ -59,19 +63,25 @@ def refuse(body: bytes, error: Exception) -> NoReturn:
     """
     text = str(error)
     if isinstance(error, msgspec.ValidationError):
-        found = _PATH.search(text)
-        message = _PATH.sub("", text)
-        param = found.group(1) if found else ""
-        message = f"{param}: {message}" if param else f"the request body: {message}"
-        raise GatewayError("invalid_request_error", message, param=param or None) from None
+        raise _misshapen(text) from None
     if isinstance(error, RecursionError):
         raise _invalid(body, f"nesting is deeper than {DEPTH}", None) from None
-    lone = _LONE_SURROGATE.search(body)
-    if lone is not None:
-        raise _invalid(body, "half of a surrogate pair", lone.start("at")) from None
+    half = next((escape.start() for escape in _ESCAPES.finditer(body) if escape["half"]), None)
+    if half is not None:
+        raise _invalid(body, "half of a surrogate pair", half) from None
     at = _BYTE.search(text)
     reason = _BYTE.sub("", text).removeprefix("JSON is malformed: ").lower()
     raise _invalid(body, reason, int(at.group(1)) if at else len(body)) from None
+
+
+def members(body: bytes) -> Members:
+    """The top-level members of a body that has passed `check`."""
+    return _MEMBERS.decode(body)
+
+
+def mend(data: bytes) -> bytes:
+    """JSON with each half of a surrogate pair made U+FFFD: providers cut emoji in two, and no decoder takes halves."""
+    return _LONE_SURROGATE.sub(lambda found: found[0][:-_ESCAPE] + rb"\ufffd", data)
 
 
 def patch(body: bytes, edits: dict[str, bytes]) -> bytes:
@@ -83,12 +93,21 @@ def patch(body: bytes, edits: dict[str, bytes]) -> bytes:
         span = _model_span(body)
         if span is not None:
             return body[: span[0]] + edits["model"] + body[span[1] :]
-    members: dict[str, msgspec.Raw | bytes] = {**_MEMBERS.decode(body), **edits}
+    edited: dict[str, msgspec.Raw | bytes] = {**members(body), **edits}
     pieces: list[bytes | msgspec.Raw] = []
-    for key, value in members.items():
+    for key, value in edited.items():
         pieces += (b",", msgspec.json.encode(key), b":", value)
     pieces[:1] = [b"{"]
-    return b"".join((*pieces, b"}")) if members else b"{}"
+    return b"".join((*pieces, b"}")) if edited else b"{}"
+
+
+def _misshapen(text: str) -> GatewayError:
+    found = _PATH.search(text)
+    at = found.group(1) if found else ""
+    message = _PATH.sub("", text)
+    missing = _MISSING.search(message)
+    param = ".".join(filter(None, (at, missing.group(1) if missing else "")))
+    return GatewayError("invalid_request_error", f"{at or 'the request body'}: {message}", param=param or None)
 
 
 def _check_encoding(body: bytes) -> None:
