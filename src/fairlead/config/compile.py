@@ -220,11 +220,11 @@ def _check_key(key: model.Key, path: str, config: model.Config, models: set[str]
         hint = did_you_mean(key.tenant, config.tenants) or "; add it under tenants"
         findings.error(f"{path}.tenant", f"there is no tenant {key.tenant!r}{hint}")
     for place, name in enumerate(key.models):
-        if not any(_overlap(name, route) for route in models):
+        if not any(overlap(name, route) for route in models):
             findings.error(f"{path}.models[{place}]", f"no route serves {name!r}{did_you_mean(name, models)}")
 
 
-def _overlap(one: str, other: str) -> bool:
+def overlap(one: str, other: str) -> bool:
     """Whether two model names, either of them perhaps a wildcard, can mean the same model."""
     short, long = one.rstrip("*"), other.rstrip("*")
     if one.endswith("*") and other.endswith("*"):

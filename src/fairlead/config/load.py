@@ -25,17 +25,25 @@ ENVIRONMENT = "(environment)"
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What loading came to. `config` and `snapshot` are None where `problems` hold an error that prevents them."""
+    """What loading came to. `config` and `snapshot` are None where `findings` hold an error that prevents them."""
 
-    file: str
-    config: model.Config | None
-    snapshot: Snapshot | None
-    problems: tuple[Problem, ...]
+    findings: Findings
+    config: model.Config | None = None
+    snapshot: Snapshot | None = None
     admin_key: str | None = None
     """The admin port's key, resolved; never printed."""
 
     def __repr__(self) -> str:
         return f"Loaded({self.file}, {len(self.problems)} problems)"
+
+    @property
+    def file(self) -> str:
+        return self.findings.file
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything found so far, in the order of the file."""
+        return self.findings.in_order()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -59,7 +67,7 @@ def load(
     findings = Findings(file)
     source = _read(file, findings)
     if source is None:
-        return Loaded(file=file, config=None, snapshot=None, problems=findings.in_order())
+        return Loaded(findings=findings)
     return load_source(source, world, findings)
 
 
@@ -67,7 +75,7 @@ def load_source(source: bytes, world: World, findings: Findings) -> Loaded:
     """The configuration that `source` holds."""
     config = bind(source, findings)
     if config is None:
-        return Loaded(file=findings.file, config=None, snapshot=None, problems=findings.in_order())
+        return Loaded(findings=findings)
     return _compiled(config, world, findings)
 
 
@@ -104,19 +112,13 @@ def _from_environment(world: World) -> Loaded:
             f"there is no {DEFAULT_FILE} here and no provider key in the environment; "
             f"run 'fairlead init', or set one of {', '.join(variables)}",
         )
-        return Loaded(file=ENVIRONMENT, config=None, snapshot=None, problems=findings.in_order())
+        return Loaded(findings=findings)
     return _compiled(config, world, findings)
 
 
 def _compiled(config: model.Config, world: World, findings: Findings) -> Loaded:
     snapshot = compile_config(config, world, findings)
-    return Loaded(
-        file=findings.file,
-        config=config,
-        snapshot=snapshot,
-        problems=findings.in_order(),
-        admin_key=_admin_key(config.admin.key, world),
-    )
+    return Loaded(findings=findings, config=config, snapshot=snapshot, admin_key=_admin_key(config.admin.key, world))
 
 
 def _admin_key(secret: Secret | None, world: World) -> str | None:

@@ -1,0 +1,96 @@
+"""The command line: which commands there are, and what each takes. Every command is imported only when it runs.
+
+A command module has `run(args) -> int`, the exit status. Results go to stdout, everything else to stderr.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from fairlead import __version__
+
+Arguments = Callable[[argparse.ArgumentParser], None]
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="F", help="the file; default: $FAIRLEAD_CONFIG, then ./fairlead.yaml")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument("--demo", action="store_true", help="three fake providers on this machine; no account needed")
+    parser.add_argument("--listen", metavar="H:P", help="where clients connect; overrides server.listen")
+    parser.add_argument("--admin-listen", metavar="H:P", help="the admin port; overrides admin.listen")
+    parser.add_argument("--workers", metavar="N", type=int, help="worker processes; overrides server.workers")
+    parser.add_argument("--data", metavar="DIR", help="where the journal is kept; overrides data")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    _json(parser)
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    _json(parser)
+    parser.add_argument("--model", metavar="M", required=True, help="the model that the request asks for")
+    parser.add_argument("--tools", action="store_true", help="the request has tools")
+    parser.add_argument("--images", action="store_true", help="the request has images")
+
+
+def _init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dir", metavar="DIR", nargs="?", default=".", help="where to; default: here")
+
+
+def _models(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+    parser.add_argument("--provider", metavar="P", help="only this provider's models")
+
+
+def _none(_: argparse.ArgumentParser) -> None:
+    pass
+
+
+COMMANDS: dict[str, tuple[str, Arguments]] = {
+    "serve": ("run the gateway", _serve),
+    "init": ("write a commented fairlead.yaml", _init),
+    "check": ("validate the configuration: every error with its line, and what is probably not meant", _check),
+    "explain": ("which deployments a request would try, in which order, and why others are skipped", _explain),
+    "schema": ("print the configuration's JSON Schema, for editors", _none),
+    "providers": ("the providers that Fairlead knows", _json),
+    "models": ("the models that Fairlead knows, with prices and their dates", _models),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    run: Callable[[argparse.Namespace], int] = import_module(f"fairlead.cli.{args.command}").run
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; what the interpreter would still flush must not fail again.
+        sys.stdout = None
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fairlead", description="An AI gateway: one API in front of every model provider."
+    )
+    parser.add_argument("--version", action="version", version=f"fairlead {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, (summary, arguments) in COMMANDS.items():
+        arguments(commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."))
+    return parser
