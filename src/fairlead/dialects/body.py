@@ -81,7 +81,7 @@ def members(body: bytes) -> Members:
 
 def mend(data: bytes) -> bytes:
     """JSON with each half of a surrogate pair made U+FFFD: providers cut emoji in two, and no decoder takes halves."""
-    return _LONE_SURROGATE.sub(lambda found: found[0][:-_ESCAPE] + rb"\ufffd", data)
+    return _ESCAPES.sub(lambda escape: rb"\ufffd" if escape["half"] else escape[0], data)
 
 
 def patch(body: bytes, edits: dict[str, bytes]) -> bytes:
