@@ -4,4 +4,4 @@ import sys
 
 from fairlead.fakes.process import main
 
-sys.exit(main())
+sys.exit(main(until_stdin_ends=True))

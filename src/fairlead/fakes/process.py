@@ -1,6 +1,7 @@
 """`python -m fairlead.fakes`: fake providers in a process of their own.
 
-It prints the bound ports as one line of JSON and serves until SIGTERM, SIGINT or the end of its standard input.
+It prints the bound ports as one line of JSON and serves until SIGTERM or SIGINT, or, as a program of its own, until
+its standard input ends: then whoever started it is gone.
 """
 
 import argparse
@@ -18,7 +19,8 @@ from fairlead.fakes.provider import FORMATS, serve
 from fairlead.fakes.script import FAULT_NAMES, Pace, Script, parse_rates
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, until_stdin_ends: bool = False) -> int:
+    """Serves until told to stop; the exit status."""
     options = _parser().parse_args(argv)
     addresses = {name: getattr(options, name) for name in FORMATS}
     if options.demo:
@@ -26,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not any(addresses.values()):
         sys.stderr.write("nothing to serve: give --openai, --anthropic, --self-hosted or --demo\n")
         return 2
+    chosen = {name: address for name, address in addresses.items() if address}
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve({name: address for name, address in addresses.items() if address}, options))
+        asyncio.run(_serve(chosen, options, until_stdin_ends))
     return 0
 
 
@@ -51,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(addresses: dict[str, str], options: argparse.Namespace) -> None:
+async def _serve(addresses: dict[str, str], options: argparse.Namespace, until_stdin_ends: bool) -> None:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -67,7 +70,8 @@ async def _serve(addresses: dict[str, str], options: argparse.Namespace) -> None
             ports[name] = provider.port
         sys.stdout.write(json.dumps(ports) + "\n")
         sys.stdout.flush()
-        _watch_stdin(loop, over)
+        if until_stdin_ends:
+            _watch_stdin(loop, over)
         await over.wait()
 
 
