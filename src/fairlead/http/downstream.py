@@ -289,12 +289,11 @@ class Connection(asyncio.Protocol):
         if self._exchange is None and not self._queue and not self._in_head and not self._closing:
             self._close()
 
-    def cut(self) -> asyncio.Task[None] | None:
-        """Ends the connection and cancels what it handles; returns the task that is ending."""
+    def cut(self) -> None:
+        """Ends the connection at once and cancels what it handles."""
         if self._task is not None:
             self._task.cancel()
         self.reset()
-        return self._task
 
     # The order of exchanges.
 

@@ -26,7 +26,7 @@ SEND_BUFFER = 128 * 1024
 """Bytes that the kernel holds for a client that does not read; its own choice grows to megabytes."""
 TLS_HANDSHAKE = 10.0
 CANCELLED = 5.0
-"""Seconds that cancelled tasks have to end when a drain ran out of time."""
+"""Seconds that what was cut has to end when a drain ran out of time."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,12 +110,10 @@ class Server:
         self._listeners.clear()
         for connection in tuple(self.connections):
             connection.retire()
-        try:
-            await asyncio.wait_for(self._all_gone(), timeout)
-        except TimeoutError:
-            tasks = [task for connection in tuple(self.connections) if (task := connection.cut())]
-            if tasks:
-                await asyncio.wait(tasks, timeout=CANCELLED)
+        if not await self._is_empty_within(timeout):
+            for connection in tuple(self.connections):
+                connection.cut()
+            await self._is_empty_within(CANCELLED)
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -126,10 +124,15 @@ class Server:
         if not self.connections:
             self._empty.set()
 
-    async def _all_gone(self) -> None:
-        while self.connections:
-            self._empty.clear()
-            await self._empty.wait()
+    async def _is_empty_within(self, timeout: float) -> bool:
+        self._empty.clear()
+        if not self.connections:
+            return True
+        try:
+            await asyncio.wait_for(self._empty.wait(), timeout)
+        except TimeoutError:
+            return False
+        return True
 
     def _sweep(self) -> None:
         """One timer for all connections: a deadline is a number that a request sets and nobody must cancel."""
