@@ -94,7 +94,7 @@ def ladder(stage: Stage, size: Size) -> dict[str, Samples]:
     for _ in range(size.ladder_rounds):
         for connections in size.ladder:
             for target in (stage.direct, stage.nginx, stage.subject):
-                seconds = min(size.seconds, 2)
+                seconds = min(size.seconds, 1 if size.rounds < 9 else 2)
                 sample = patience.measure(partial(load.requests, target, body, connections, seconds))
                 found.setdefault(f"{connections}", {}).setdefault(target.name, []).append(sample)
     return found
