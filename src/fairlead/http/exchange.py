@@ -36,11 +36,11 @@ class Exchange:
     """
 
     __slots__ = (
+        "_body",
         "_chunked",
         "_limit",
         "_link",
         "_mute",
-        "_pieces",
         "arrived_at",
         "closing",
         "complete",
@@ -76,7 +76,7 @@ class Exchange:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._pieces: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._limit = sys.maxsize
         self._mute = False
         self._chunked = False
@@ -113,8 +113,7 @@ class Exchange:
                 self.waiter = None
             if self.failure is not None:
                 raise self.failure
-        body = b"".join(self._pieces)
-        self._pieces = [body]
+        self._body = body = bytes(self._body)
         return body
 
     def send(self, status: int, fields: bytes, body: bytes) -> None:
@@ -157,6 +156,10 @@ class Exchange:
         if self._chunked and not self._mute:
             self._link.put(b"0\r\n\r\n")
 
+    def cut(self) -> None:
+        """Closes the connection once what was written has left, without the clean end of an answer."""
+        self.ended = self.closing = True
+
     def abort(self) -> None:
         """Closes the connection at once; what was started never looks finished."""
         self.started = self.ended = self.closing = True
@@ -178,7 +181,12 @@ class Exchange:
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the body. Raises RequestRefused beyond the limit of a waiting `read`."""
-        self._pieces.append(data)
+        if not self.received:
+            self._body = data
+        elif isinstance(self._body, bytearray):
+            self._body += data
+        else:
+            self._body = bytearray(self._body + data)
         self.received += len(data)
         if self.received > self._limit:
             raise RequestRefused(413, f"the body is larger than {self._limit} bytes")
@@ -191,7 +199,7 @@ class Exchange:
     def fail(self, failure: RequestRefused) -> None:
         """The body will never be complete."""
         self.failure = failure
-        self._pieces.clear()
+        self._body = b""
         self._wake()
 
     def _wake(self) -> None:
