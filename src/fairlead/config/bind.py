@@ -120,34 +120,39 @@ class Binder:
         if not isinstance(node, yaml.MappingNode) and not is_null(node):
             return self._wrong(path, f"must be a mapping, not {_kind(node)}", place_of(node.start_mark))
         values: dict[str, Any] = {}
+        meant: set[str] = set()
         for key, value in self._items(node, path):
             inner = f"{path}.{key.value}" if path else key.value
             found = shape.field(key.value)
             if found is None:
-                self._unknown(key, shape, inner)
+                meant |= self._unknown(key, shape, inner)
             else:
                 values[found.attribute] = self.bind(value, found.shape, inner)
-        return self._built(node, shape, values, path)
+        return self._built(node, shape, values, path, meant)
 
     def _short(self, node: yaml.ScalarNode, shape: Record, path: str) -> Any:
         (field,) = (field for field in shape.fields if field.key == shape.shorthand)
         value = self.bind(node, field.shape, path)
         return MISSING if value is MISSING else shape.type(**{field.attribute: value})
 
-    def _built(self, node: yaml.Node, shape: Record, values: dict[str, Any], path: str) -> Any:
-        lacking = [field.key for field in shape.fields if field.required and field.attribute not in values]
-        for key in lacking:
+    def _built(self, node: yaml.Node, shape: Record, values: dict[str, Any], path: str, meant: set[str]) -> Any:
+        """The struct; a key that is missing because it is misspelled has been reported already."""
+        lacking = {field.key for field in shape.fields if field.required and field.attribute not in values}
+        for key in sorted(lacking - meant):
             self._wrong(path, f"the key {key!r} is missing", place_of(node.start_mark))
         return MISSING if lacking or MISSING in values.values() else shape.type(**values)
 
-    def _unknown(self, key: yaml.ScalarNode, shape: Record, path: str) -> None:
+    def _unknown(self, key: yaml.ScalarNode, shape: Record, path: str) -> set[str]:
+        """Reports a key that has no place here; the known key that was probably meant."""
         word, place = key.value, place_of(key.start_mark)
         if word in shape.later:
             self._wrong(path, f"this version of Fairlead does not have {word!r} yet; remove it", place)
-            return
+            return set()
         known = [field.key for field in shape.fields]
-        hint = did_you_mean(word, known) or _belongs(word) or f"; known here: {', '.join(known)}"
-        self._wrong(path, f"unknown key {shown(word)}{hint}", place)
+        hint = did_you_mean(word, known)
+        other = _belongs(word) or f"; known here: {', '.join(known)}"
+        self._wrong(path, f"unknown key {shown(word)}{hint or other}", place)
+        return {name for name in known if hint and repr(name) in hint}
 
     def _items(self, node: yaml.Node, path: str) -> Iterator[tuple[yaml.ScalarNode, yaml.Node]]:
         """The mapping's items, merges (`<<`) followed; keys that are repeated or no words are reported."""

@@ -4,6 +4,7 @@ It looks at a configuration that compiled, and reports warnings only. It must no
 """
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from fairlead.canonical.routing import Choice, Deployment, Route, Snapshot
 from fairlead.catalog.table import Catalog
@@ -22,6 +23,7 @@ def review(config: Config, snapshot: Snapshot, catalog: Catalog, findings: Findi
     if not config.routes:
         findings.warn("routes", "there are no routes, so no request can be served")
     _unused_providers(config, snapshot, findings)
+    _bare_urls(config, findings)
     priced: set[str] = set()
     for index, route in enumerate(snapshot.routes):
         _dead(route, index, config, snapshot, findings)
@@ -34,6 +36,14 @@ def _unused_providers(config: Config, snapshot: Snapshot, findings: Findings) ->
     for name in config.providers:
         if name not in used:
             findings.warn(f"providers.{name}", f"no route uses the provider {name!r}")
+
+
+def _bare_urls(config: Config, findings: Findings) -> None:
+    """The dialect's own path is appended to `base_url`, and hardly any server has it at its root."""
+    for name, provider in config.providers.items():
+        if provider.base_url and urlsplit(provider.base_url).path in ("", "/"):
+            path = f"providers.{name}.base_url"
+            findings.warn(path, "the URL has no path; most APIs begin at /v1")
 
 
 def _dead(route: Route, index: int, config: Config, snapshot: Snapshot, findings: Findings) -> None:

@@ -14,11 +14,11 @@ _DURATIONS = {"mo": 2_592_000.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.
 _SIZES = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "GB": 1000**3, "MB": 1000**2, "kB": 1000, "B": 1}
 _COUNTS = {"G": 1_000_000_000, "M": 1_000_000, "k": 1_000, "": 1}
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|mo|m|h|d)")
-_SIZE = re.compile(r"(\d{1,12})(B|kB|MB|GB|KiB|MiB|GiB)?")
-_COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMG]?)")
-_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?")
-_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|mo|m|h|d)", re.ASCII)
+_SIZE = re.compile(r"(\d{1,12})(B|kB|MB|GB|KiB|MiB|GiB)?", re.ASCII)
+_COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMG]?)", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})", re.ASCII)
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -123,7 +123,7 @@ def whole(minimum: int, maximum: int = 10**9) -> Unit:
     """A whole number within bounds."""
 
     def parse(text: str) -> int:
-        value = parse_count(text) if re.fullmatch(r"\d{1,10}", text) else None
+        value = parse_count(text) if re.fullmatch(r"[0-9]{1,10}", text) else None
         if value is None or not minimum <= value <= maximum:
             raise ValueError(f"{shown(text)} is not a whole number from {minimum} to {maximum}")
         return value
@@ -159,7 +159,7 @@ def positive(unit: Unit) -> Unit:
 
 def matching(name: str, pattern: str, hint: str) -> Unit:
     """Text of one form."""
-    compiled = re.compile(pattern)
+    compiled = re.compile(pattern, re.ASCII)
 
     def parse(text: str) -> str:
         if compiled.fullmatch(text) is None:
