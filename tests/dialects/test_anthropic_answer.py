@@ -202,3 +202,9 @@ def test_read_usage_proves_it_is_a_message() -> None:
     assert anthropic.read_usage(json.dumps(BASE).encode()) == (BASE["model"], Usage(input=10, output=5))
     bare = {**BASE, "content": [{"type": "anything"}], "usage": None}
     assert anthropic.read_usage(json.dumps(bare).encode()) == (BASE["model"], None)
+
+
+@pytest.mark.parametrize("usage", [5, "many", {"input_tokens": -1}, {"output_tokens": "5"}, {"input_tokens": 1e300}])
+def test_counts_that_cannot_be_counts_are_none_and_spoil_nothing(usage: Any) -> None:
+    assert answer(usage=usage).usage is None
+    assert anthropic.read_usage(json.dumps({**BASE, "usage": usage}).encode()) == (BASE["model"], None)

@@ -72,7 +72,10 @@ def test_ask_sees_images_also_in_the_results_of_tools(content: Any, images: bool
         ({"stream": "yes"}, "stream"),
         ({"messages": "hello"}, "messages"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"text": "no type"}]}]}, "messages[0].content[0]"),
+        ({"messages": []}, "messages"),
+        ({"model": ""}, "model"),
+        ({"model": "a\n"}, "model"),
+        ({"max_tokens": -1}, "max_tokens"),
         ({"tools": {}}, "tools"),
         ({"metadata": {"user_id": 5}}, "metadata.user_id"),
     ],
@@ -139,7 +142,7 @@ def test_images_by_url_and_by_their_bytes() -> None:
     )
 
 
-def test_the_results_of_tools_become_messages_of_their_own_before_the_text_that_follows() -> None:
+def test_the_results_of_tools_become_a_message_of_their_own_before_the_text_that_follows() -> None:
     image = {"type": "image", "source": {"type": "url", "url": "https://x"}}
     content = [
         {"type": "tool_result", "tool_use_id": "a", "content": "one"},
@@ -152,16 +155,16 @@ def test_the_results_of_tools_become_messages_of_their_own_before_the_text_that_
         {"type": "tool_result", "tool_use_id": "c"},
         {"type": "text", "text": "and now?"},
     ]
+    results = (
+        ToolResult(call_id="a", parts=(Text(text="one"),)),
+        ToolResult(call_id="b", parts=(Text(text="two"), Image(url="https://x")), is_error=True),
+        ToolResult(call_id="c"),
+    )
     assert decoded(content) == (
-        Message(role="tool", parts=(ToolResult(call_id="a", parts=(Text(text="one"),)),)),
-        Message(
-            role="tool",
-            parts=(ToolResult(call_id="b", parts=(Text(text="two"), Image(url="https://x")), is_error=True),),
-        ),
-        Message(role="tool", parts=(ToolResult(call_id="c"),)),
+        Message(role="tool", parts=results),
         Message(role="user", parts=(Text(text="and now?"),)),
     )
-    assert [message.role for message in decoded(content[:2])] == ["tool", "tool"]
+    assert decoded(content[:3]) == (Message(role="tool", parts=results),)
 
 
 def test_an_empty_turn_stays_a_turn() -> None:

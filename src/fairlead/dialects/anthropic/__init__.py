@@ -32,7 +32,7 @@ __all__ = [  # noqa: RUF022 - the order of docs/design.md
 ]
 
 NAME = "anthropic"
-TARGET = "/messages"
+TARGET = "/v1/messages"
 API_VERSION = "2023-06-01"
 """The version for deployments that name none."""
 

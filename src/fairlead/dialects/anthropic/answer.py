@@ -12,10 +12,10 @@ from fairlead.canonical.chat import Answer, Reasoning, Refusal, Text, ToolCall
 from fairlead.canonical.usage import Usage
 from fairlead.dialects.anthropic.request_encode import encode_input
 from fairlead.dialects.anthropic.usage import (
-    WireUsage,
     decode_usage,
     encode_usage,
     finish_reason,
+    read_counts,
     stop_reason,
 )
 
@@ -45,14 +45,14 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: StopDetails | None = None
-    usage: WireUsage | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Counted(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["message"]
     model: str
     content: list[msgspec.Raw]
-    usage: WireUsage | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"")
 
 
 _NOTHING = (None, Text(text=""), Reasoning())
@@ -73,7 +73,7 @@ def decode_answer(body: bytes) -> Answer:
         finish=finish_reason(wire.stop_reason),
         raw_finish=wire.stop_reason,
         stop_sequence=wire.stop_sequence,
-        usage=decode_usage(wire.usage) if wire.usage else None,
+        usage=decode_usage(read_counts(wire.usage)),
     )
 
 
@@ -100,7 +100,7 @@ def encode_answer(answer: Answer) -> bytes:
 def read_usage(body: bytes) -> tuple[str, Usage | None]:
     """The model and the usage of a message. ValueError: not an answer."""
     wire = _read(_counted, body)
-    return wire.model, decode_usage(wire.usage) if wire.usage else None
+    return wire.model, decode_usage(read_counts(wire.usage))
 
 
 def decode_block(block: Block) -> Text | Reasoning | ToolCall | None:
@@ -142,5 +142,5 @@ def _blocks(parts: Iterable[Text | Reasoning | Refusal | ToolCall]) -> Iterator[
             case ToolCall():
                 arguments = encode_input(part.arguments)
                 yield {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments}
-            case Refusal():
-                pass  # told by `stop_details`
+            case _:
+                pass  # a refusal, told by `stop_details`

@@ -42,8 +42,8 @@ _STREAM_KINDS = {
     "request_too_large": "bad_request",
     "not_found_error": "bad_request",
 }
-_TYPES = {413: "request_too_large", 429: "rate_limit_error", 504: "timeout_error"}
-"""Anthropic's own types where CODES has the word of another dialect."""
+_TYPES = {404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error", 504: "timeout_error"}
+"""Anthropic's own types by status, where CODES has another or the status is a provider's."""
 
 
 class _Details(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,31 +5,14 @@ It knows which events tell the usage and the end. It must not know, nor decode, 
 
 import re
 
-import msgspec
-
 from fairlead.canonical.events import Broken
 from fairlead.canonical.usage import Usage
 from fairlead.dialects.anthropic.errors import decode_stream_error
-from fairlead.dialects.anthropic.usage import WireUsage, decode_usage, later_usage
+from fairlead.dialects.anthropic.event import StreamEvent, decode_event
+from fairlead.dialects.anthropic.usage import WireUsage, decode_usage, later_usage, read_counts
 from fairlead.dialects.sse import Boundary, EventTooLong, Frame, Frames
 
 _EVENT = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
-
-
-class _Message(msgspec.Struct, frozen=True, kw_only=True):
-    model: str
-    usage: WireUsage | None = None
-
-
-class _Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """The data of any event, as far as a relay reads it."""
-
-    type: str = ""
-    message: _Message | None = None
-    usage: WireUsage | None = None
-
-
-_decode = msgspec.json.Decoder(_Seen).decode
 
 
 class Relay:
@@ -85,13 +68,12 @@ class Relay:
             self.broken = decode_stream_error(frame.data)
             return
         try:
-            seen = _decode(frame.data)
-            self._note(seen, frame.data)
-        except (ValueError, RecursionError) as error:
+            self._note(decode_event(frame.data), frame.data)
+        except ValueError as error:
             message = f"the stream holds an event that is none of Anthropic's: {error}"
             self.broken = Broken(kind="protocol", message=message)
 
-    def _note(self, seen: _Seen, data: bytes) -> None:
+    def _note(self, seen: StreamEvent, data: bytes) -> None:
         if seen.type == "error":
             self.broken = decode_stream_error(data)
         elif seen.type == "message_start":
@@ -99,20 +81,20 @@ class Relay:
         elif not self.begun and seen.type.startswith(("content_", "message_")):
             raise ValueError(f"a {seen.type} before message_start")
         elif seen.type == "message_delta":
-            self._count(seen.usage)
+            self._count(read_counts(seen.usage))
         elif seen.type == "message_stop":
             self.finished = True
 
-    def _start(self, seen: _Seen) -> None:
+    def _start(self, seen: StreamEvent) -> None:
         if seen.message is None or self.begun:
             raise ValueError("a message_start without its message, or a second one")
         self.begun = True
         self.model = seen.message.model
-        self._count(seen.message.usage)
+        self._count(read_counts(seen.message.usage))
 
     def _count(self, said: WireUsage | None) -> None:
         self._counted = later_usage(self._counted, said)
-        self.usage = None if self._counted is None else decode_usage(self._counted)
+        self.usage = decode_usage(self._counted)
 
 
 def _is_ordinary(events: bytes) -> bool:

@@ -4,7 +4,7 @@ It knows the blocks that a request may hold. It must not know which dialect the 
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import msgspec
 
@@ -26,6 +26,9 @@ from fairlead.canonical.errors import GatewayError
 from fairlead.dialects import body as json_body
 from fairlead.dialects.ask import Ask
 
+_Model = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+_Limit = Annotated[int, msgspec.Meta(ge=0)]
+
 
 class _AskItem(msgspec.Struct, frozen=True, gc=False):
     type: str = ""
@@ -46,9 +49,9 @@ class _Metadata(msgspec.Struct, frozen=True):
 
 
 class _AskBody(msgspec.Struct, frozen=True, gc=False):
-    model: str
-    max_tokens: int
-    messages: list[_AskMessage]
+    model: _Model
+    max_tokens: _Limit
+    messages: Annotated[list[_AskMessage], msgspec.Meta(min_length=1)]
     stream: bool = False
     tools: list[msgspec.Raw] | None = None
     metadata: _Metadata | None = None
@@ -134,9 +137,9 @@ class _OutputConfig(msgspec.Struct, frozen=True):
 
 
 class _Body(msgspec.Struct, frozen=True):
-    model: str
-    max_tokens: int
-    messages: list[_Message]
+    model: _Model
+    max_tokens: _Limit
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
     system: _Content | None = None
     stream: bool = False
     tools: list[_Tool] | None = None
@@ -231,8 +234,9 @@ def _messages(wire: _Body) -> Iterator[Message]:
         yield Message(role="system", parts=tuple(_parts(wire.system)))
     for message in wire.messages:
         parts = tuple(_parts(message.content))
-        results = [part for part in parts if isinstance(part, ToolResult)]
-        yield from (Message(role="tool", parts=(result,)) for result in results)
+        results = tuple(part for part in parts if isinstance(part, ToolResult))
+        if results:
+            yield Message(role="tool", parts=results)
         if len(results) < len(parts) or not parts:
             rest = tuple(part for part in parts if not isinstance(part, ToolResult))
             yield Message(role=message.role, parts=rest)
@@ -261,7 +265,7 @@ def _part(block: _Block) -> Part:
             )
         case _ThinkingBlock():
             return Reasoning(text=block.thinking, signature=block.signature or None)
-        case _RedactedBlock():
+        case _:
             return Reasoning(redacted=block.data)
 
 

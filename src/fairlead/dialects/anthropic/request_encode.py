@@ -157,7 +157,7 @@ def _blocks(parts: Iterable[Part]) -> Iterator[Block]:
                 yield {"type": "redacted_thinking", "data": data}
             case Reasoning(signature=str(signature)):
                 yield {"type": "thinking", "thinking": part.text, "signature": signature}
-            case Reasoning():
+            case _:
                 pass  # another model's reasoning: without a signature Anthropic refuses it
 
 

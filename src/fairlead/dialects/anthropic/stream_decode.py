@@ -19,43 +19,11 @@ from fairlead.canonical.events import (
     ToolCallDelta,
     ToolCallStarted,
 )
-from fairlead.canonical.usage import Usage
-from fairlead.dialects.anthropic.answer import Block, StopDetails, decode_block
+from fairlead.dialects.anthropic.answer import decode_block
 from fairlead.dialects.anthropic.errors import decode_stream_error
-from fairlead.dialects.anthropic.usage import WireUsage, decode_usage, finish_reason, later_usage
+from fairlead.dialects.anthropic.event import Delta, StreamEvent, decode_event
+from fairlead.dialects.anthropic.usage import WireUsage, decode_usage, finish_reason, later_usage, read_counts
 from fairlead.dialects.sse import EventTooLong, Frame, Frames
-
-
-class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The message of a `message_start`."""
-
-    id: str
-    model: str
-    usage: WireUsage | None = None
-
-
-class _Delta(msgspec.Struct, frozen=True, kw_only=True):
-    """The delta of a block or of the whole message."""
-
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    partial_json: str = ""
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-    stop_details: StopDetails | None = None
-
-
-class StreamEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Any event's data; a field is None where the event's type has no such field."""
-
-    type: str = ""
-    message: Head | None = None
-    index: int = 0
-    content_block: Block | None = None
-    delta: _Delta = _Delta()
-    usage: WireUsage | None = None
 
 
 class _Open(msgspec.Struct, kw_only=True):
@@ -65,9 +33,6 @@ class _Open(msgspec.Struct, kw_only=True):
     index: int | None = None
     whole: str = ""
     """The arguments of a call that came whole at its start, should no piece follow."""
-
-
-decode_event = msgspec.json.Decoder(StreamEvent).decode
 
 
 class Decoder:
@@ -80,7 +45,7 @@ class Decoder:
         self._blocks: dict[int, _Open] = {}
         self._parts = 0
         self._usage: WireUsage | None = None
-        self._last = _Delta()
+        self._last = Delta()
 
     def feed(self, data: bytes) -> list[Event]:
         if self._over:
@@ -95,11 +60,15 @@ class Decoder:
         """The socket's clean end: whatever has not finished by now was cut."""
         if self._over:
             return []
+        cut = Broken(kind="cut", message="the stream ended before its message_stop")
         events = self._events(self._frames.end())
-        if not self._over:
-            self._over = True
-            events.append(Broken(kind="cut", message="the stream ended before its message_stop"))
-        return events
+        self._over = True
+        match events:
+            case [*_, Finished()]:
+                return events
+            case [*told, Broken()]:
+                return [*told, cut]  # the last event itself was cut
+        return [*events, cut]
 
     def _events(self, frames: list[Frame]) -> list[Event]:
         events: list[Event] = []
@@ -119,7 +88,7 @@ class Decoder:
                 self._over = True
                 return [decode_stream_error(frame.data)]
             return list(_STEPS.get(event.type, _ignore)(self, event))
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             return [self._broken(f"the stream holds an event that is none of Anthropic's: {error}")]
 
     def _broken(self, message: str) -> Broken:
@@ -131,8 +100,8 @@ class Decoder:
             raise ValueError("a message_start without its message, or a second one")
         self._started = True
         head = event.message
-        self._usage = head.usage
-        yield Started(id=head.id, model=head.model, usage=self._counted())
+        self._usage = read_counts(head.usage)
+        yield Started(id=head.id, model=head.model, usage=decode_usage(self._usage))
 
     def _block_start(self, event: StreamEvent) -> Iterator[Event]:
         block = event.content_block
@@ -146,9 +115,9 @@ class Decoder:
             case Reasoning(redacted=str(redacted)):
                 yield ReasoningDelta(index=self._index(opened), redacted=redacted)
             case Reasoning(text=text, signature=signature):
-                yield from self._piece(opened, _Delta(thinking=text, signature=signature or ""))
+                yield from self._piece(opened, Delta(thinking=text, signature=signature or ""))
             case Text(text=text):
-                yield from self._piece(opened, _Delta(text=text))
+                yield from self._piece(opened, Delta(text=text))
 
     def _block_delta(self, event: StreamEvent) -> Iterator[Event]:
         opened = self._blocks.get(event.index)
@@ -156,7 +125,7 @@ class Decoder:
             raise ValueError(f"a delta for block {event.index}, which is not open")
         yield from self._piece(opened, event.delta)
 
-    def _piece(self, opened: _Open, delta: _Delta) -> Iterator[Event]:
+    def _piece(self, opened: _Open, delta: Delta) -> Iterator[Event]:
         match opened.type:
             case "text" if delta.text:
                 yield TextDelta(index=self._index(opened), text=delta.text)
@@ -173,7 +142,7 @@ class Decoder:
             yield ToolCallDelta(index=self._index(opened), arguments=opened.whole)
 
     def _message_delta(self, event: StreamEvent) -> Iterator[Event]:
-        self._usage = later_usage(self._usage, event.usage)
+        self._usage = later_usage(self._usage, read_counts(event.usage))
         self._last = event.delta
         yield from ()
 
@@ -188,11 +157,8 @@ class Decoder:
             reason=finish_reason(last.stop_reason),
             raw_reason=last.stop_reason,
             stop_sequence=last.stop_sequence,
-            usage=self._counted(),
+            usage=decode_usage(self._usage),
         )
-
-    def _counted(self) -> Usage | None:
-        return None if self._usage is None else decode_usage(self._usage)
 
     def _index(self, opened: _Open) -> int:
         if opened.index is None:

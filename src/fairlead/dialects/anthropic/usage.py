@@ -3,7 +3,7 @@
 It knows that Anthropic counts cached tokens apart from `input_tokens`. It must not know blocks, events or requests.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -32,21 +32,40 @@ STOP_REASONS: dict[FinishReason, str] = {
 }
 
 
-class OutputDetails(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    thinking_tokens: int | None = None
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)] | None
+
+
+class _OutputDetails(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    thinking_tokens: _Count = None
 
 
 class WireUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`usage` of a message or of a `message_delta`; None: not said."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens_details: OutputDetails | None = None
+    input_tokens: _Count = None
+    output_tokens: _Count = None
+    cache_creation_input_tokens: _Count = None
+    cache_read_input_tokens: _Count = None
+    output_tokens_details: _OutputDetails | None = None
 
 
-def decode_usage(wire: WireUsage) -> Usage:
+_decoder: msgspec.json.Decoder[WireUsage | None] = msgspec.json.Decoder(WireUsage | None)
+
+
+def read_counts(raw: msgspec.Raw) -> WireUsage | None:
+    """The counts; None where there are none, or what is there cannot be counts."""
+    if not raw:
+        return None
+    try:
+        return _decoder.decode(raw)
+    except msgspec.DecodeError:
+        return None
+
+
+def decode_usage(wire: WireUsage | None) -> Usage | None:
+    """The canonical counts, which have cached tokens in them; None stays None: nobody told."""
+    if wire is None:
+        return None
     cache_read = wire.cache_read_input_tokens or 0
     cache_write = wire.cache_creation_input_tokens or 0
     details = wire.output_tokens_details
