@@ -33,6 +33,15 @@ def frame(data: bytes, event: str | None = None) -> bytes:
     return head + b"data: " + data + b"\n\n"
 
 
+def split(whole: bytes) -> list[bytes]:
+    """The raw events of bytes that end where an event ends, as `Boundary` gives them; joined they are `whole` again."""
+    events, start = [], 0
+    for boundary in _BOUNDARY.finditer(whole):
+        events.append(whole[start : boundary.end()])
+        start = boundary.end()
+    return [*events, whole[start:]] if start < len(whole) else events
+
+
 class Frames:
     """Bytes in, frames out: any cut of the bytes gives the same frames.
 

@@ -1,0 +1,92 @@
+"""A chat completion request on its way to a provider of the same dialect: what routing asks of it, and its two edits.
+
+It knows the few members that steer. It must not understand the messages: they pass in the client's own bytes.
+"""
+
+import re
+from typing import Annotated
+
+import msgspec
+
+from fairlead.canonical.errors import GatewayError
+from fairlead.dialects import body as gate
+from fairlead.dialects.ask import Ask
+
+MODEL_LENGTH = 256
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+_Limit = Annotated[int, msgspec.Meta(ge=0)] | None
+
+
+class _Part(msgspec.Struct, frozen=True, gc=False):
+    type: str = ""
+
+
+class _Message(msgspec.Struct, frozen=True, gc=False):
+    role: str
+    content: str | list[_Part] | None = None
+
+
+class _StreamOptions(msgspec.Struct, frozen=True, gc=False):
+    include_usage: bool | None = None
+
+
+class _Body(msgspec.Struct, frozen=True):
+    model: str
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    tools: list[msgspec.Raw] | None = None
+    functions: list[msgspec.Raw] | None = None
+    max_tokens: _Limit = None
+    max_completion_tokens: _Limit = None
+    user: str | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
+
+
+_decode = msgspec.json.Decoder(_Body).decode
+_options = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
+
+
+def ask(body: bytes) -> Ask:
+    """What routing needs of `body`. Raises GatewayError for bad JSON and for wrong shapes, naming the member."""
+    gate.check(body)
+    try:
+        wire = _decode(body)
+    except msgspec.DecodeError as error:
+        gate.refuse(body, error)
+    check_model(wire.model)
+    options = wire.stream_options
+    return Ask(
+        model=wire.model,
+        stream=bool(wire.stream),
+        include_usage=options is not None and bool(options.include_usage),
+        tools=bool(wire.tools or wire.functions),
+        images=any(
+            type(content := message.content) is list and any(part.type == "image_url" for part in content)
+            for message in wire.messages
+        ),
+        max_tokens=wire.max_tokens if wire.max_completion_tokens is None else wire.max_completion_tokens,
+        user=wire.user,
+        n=wire.n or 1,
+    )
+
+
+def check_model(model: str) -> None:
+    if not model or len(model) > MODEL_LENGTH or _CONTROL.search(model):
+        says = f"model: expected 1 to {MODEL_LENGTH} characters without control characters, got {model[:64]!r}"
+        raise GatewayError("invalid_request_error", says, param="model")
+
+
+def patch_request(body: bytes, ask: Ask, model: str) -> bytes:
+    """The client's own bytes with the provider's model, and with usage asked for on a stream."""
+    edits = {"model": msgspec.json.encode(model)}
+    if ask.stream and not ask.include_usage:
+        edits["stream_options"] = _with_usage(body)
+    return gate.patch(body, edits)
+
+
+def _with_usage(body: bytes) -> bytes:
+    options = gate.members(body).get("stream_options") if b'"stream_options"' in body else None
+    asked: dict[str, msgspec.Raw] = (_options(options) if options is not None else None) or {}
+    return msgspec.json.encode({**asked, "include_usage": True})

@@ -1,0 +1,116 @@
+"""A stream of chunks passed on as it is: whole events, their bytes unchanged, with an eye on how it goes.
+
+It knows which events tell the usage and the end. It must not know, nor decode, what the model says.
+"""
+
+from fairlead.canonical.events import Broken
+from fairlead.canonical.usage import Usage
+from fairlead.dialects.openai_chat.chunks import DONE, Chunk, decode_chunk
+from fairlead.dialects.openai_chat.errors import decode_stream_error
+from fairlead.dialects.openai_chat.stream_decode import CUT
+from fairlead.dialects.openai_chat.usage import decode_usage
+from fairlead.dialects.sse import Boundary, EventTooLong, Frames, split
+
+
+class Relay:
+    """Gives back what may go to the client now: nothing of an event that has not ended, of an error event (`broken`
+    tells it) or of what follows the end.
+
+    Every event is read until the answer has begun, and later ones only where they look like more than a delta.
+    """
+
+    def __init__(self, *, hide_usage: bool) -> None:
+        self.usage: Usage | None = None
+        self.model = ""
+        self.finished = False
+        self.broken: Broken | None = None
+        self.begun = False
+        self._hide_usage = hide_usage
+        self._reasoned = False
+        self._boundary = Boundary()
+
+    def feed(self, data: bytes) -> bytes:
+        if self.finished or self.broken is not None:
+            return b""
+        try:
+            whole = self._boundary.feed(data)
+        except EventTooLong as error:
+            self.broken = Broken(kind="protocol", message=str(error))
+            return b""
+        if self.begun and is_plain(whole):
+            return whole if whole is data else whole + self._unended()
+        return self._watch(whole) + self._unended()
+
+    def end(self) -> Broken | None:
+        """The socket's clean end: None if the stream was complete. A finish reason will do for an end marker."""
+        if not self.finished and self.broken is None:
+            self.finished = self._reasoned
+            self.broken = None if self._reasoned else CUT
+        return self.broken
+
+    def _watch(self, whole: bytes) -> bytes:
+        """What of `whole` may pass, event by event."""
+        passed = []
+        for event in split(whole):
+            if self.begun and is_plain(event):
+                passed.append(event)
+                continue
+            shown = all(self._see(frame.data) for frame in Frames().feed(event))
+            if self.broken is not None:
+                break
+            if shown:
+                passed.append(event)
+            if self.finished:
+                break
+        return b"".join(passed)
+
+    def _see(self, data: bytes) -> bool:
+        """Takes note of one event's data; False: it is not for the client."""
+        if data.strip() == DONE:
+            return self._finish()
+        try:
+            chunk = decode_chunk(data) if data else Chunk()
+        except ValueError as error:
+            self.broken = Broken(kind="protocol", message=str(error))
+            return False
+        if chunk.error:
+            self.broken = decode_stream_error(chunk.error)
+            return False
+        return self._note(chunk)
+
+    def _note(self, chunk: Chunk) -> bool:
+        self.model = self.model or chunk.model or ""
+        usage = decode_usage(chunk.counted)
+        self.usage = usage or self.usage
+        self.begun = self.begun or bool(chunk.choices)
+        self._reasoned = self._reasoned or any(choice.finish_reason for choice in chunk.choices or ())
+        return bool(chunk.choices) or usage is None or not self._hide_usage
+
+    def _finish(self) -> bool:
+        if self.begun:
+            self.finished = True
+        else:
+            self.broken = Broken(kind="protocol", message="the stream ended without an answer")
+        return self.begun
+
+    def _unended(self) -> bytes:
+        """The end marker when it has come without its blank line: a provider may close right behind it."""
+        if self.finished or self.broken is not None:
+            return b""
+        rest = self._boundary.rest.strip()
+        if rest.removeprefix(b"data:").strip() != DONE or rest == DONE:
+            return b""
+        return rest + b"\n\n" if self._finish() else b""
+
+
+def is_plain(piece: bytes) -> bool:
+    """Whether whole events tell nothing but deltas: no usage, no finish reason, no error, no end marker.
+
+    Inside a JSON string a quote has a backslash before it, so these are members, or at worst look like them.
+    """
+    return (
+        piece.count(b'"finish_reason"') == piece.count(b'"finish_reason":null')
+        and piece.count(b'"usage"') == piece.count(b'"usage":null')
+        and b'"error"' not in piece
+        and DONE not in piece
+    )
