@@ -118,7 +118,7 @@ def test_every_mistake_is_told_at_once_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a: [\nb", 2, "not valid YAML"),
+        ("a: [\nb", 3, "did not find expected ',' or ']', while parsing a flow sequence from line 1"),
         ("a: b: c", 1, "not valid YAML"),
         ("a:\n\t- b", 2, "not valid YAML"),
         ("a: *sk-canary", 1, "not valid YAML"),

@@ -4,6 +4,7 @@ It must not know what the configuration contains. The events are checked before 
 composer recurses, and deep nesting would end the process instead of raising.
 """
 
+import re
 from typing import Any
 
 import yaml
@@ -43,7 +44,6 @@ def read_tree(source: bytes, findings: Findings) -> yaml.Node | None:
         findings.error("", "the file holds a control character that YAML does not allow")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        # Only the parser's own words: the text around the mark could be a secret.
         findings.error("", f"not valid YAML: {_words(error)}", place_of(mark) if mark else None)
     except (yaml.YAMLError, ValueError):
         findings.error("", "not valid YAML")
@@ -71,5 +71,8 @@ def _check(text: str) -> None:
 
 
 def _words(error: yaml.MarkedYAMLError) -> str:
-    problem = str(error.problem or "cannot be read").split("'")[0].strip()
-    return f"{problem} ({error.context})" if error.context and "'" not in error.context else problem
+    """The parser's own words. What it quotes is kept where it is punctuation: anything longer could be a secret."""
+    words = str(error.problem or "cannot be read")
+    if error.context and error.context_mark:
+        words += f", {error.context} from line {error.context_mark.line + 1}"
+    return re.sub(r"'[^']{4,}'", "'...'", words)
