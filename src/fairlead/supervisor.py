@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -50,10 +50,8 @@ class _Run:
 class Supervisor:
     """Runs the family until it is told to stop."""
 
-    def __init__(
-        self, children: Sequence[Child], *, drain: float, is_ready: Callable[[], bool], on_ready: Callable[[], None]
-    ) -> None:
-        self._runs = [_Run(child) for child in children]
+    def __init__(self, *, drain: float, is_ready: Callable[[], bool], on_ready: Callable[[], None]) -> None:
+        self._runs: list[_Run] = []
         self._drain = drain
         self._is_ready = is_ready
         self._on_ready = on_ready
@@ -62,6 +60,10 @@ class Supervisor:
         """Children watch the reading end: its end of file says that this process is gone."""
         for end in (self._signals, self._wakeup):
             os.set_blocking(end, False)
+
+    def add(self, child: Child) -> None:
+        """A process to run; before `run`."""
+        self._runs.append(_Run(child))
 
     def run(self) -> int:
         """Starts every child and keeps them running until SIGTERM or SIGINT; gives the exit status."""

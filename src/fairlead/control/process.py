@@ -26,7 +26,7 @@ LOOK_EVERY = 0.5
 """Seconds between two looks at the configuration file."""
 
 
-class ConfigRejected(Exception):
+class ConfigRejectedError(Exception):
     """The configuration does not compile; the message holds every problem, one on a line."""
 
 
@@ -41,7 +41,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     """Files whose change asks for a new compilation."""
     lifeline: int
     compile: Callable[[], Snapshot]
-    """Raises ConfigRejected."""
+    """Raises ConfigRejectedError."""
 
 
 class Control:
@@ -76,7 +76,7 @@ class Control:
     def _reload(self) -> None:
         try:
             snapshot = self._post.compile()
-        except ConfigRejected as rejected:
+        except ConfigRejectedError as rejected:
             self._health.rejected(str(rejected))
             log.error("config_rejected", extra={"problems": str(rejected).splitlines()})
             return

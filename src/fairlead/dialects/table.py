@@ -21,7 +21,6 @@ class StreamDecoder(Protocol):
 
 
 class StreamEncoder(Protocol):
-    def __init__(self, *, include_usage: bool) -> None: ...
     def encode(self, event: Event) -> bytes: ...
 
 
@@ -40,18 +39,11 @@ class Stream(Protocol):
     def end(self) -> Broken | None: ...
 
 
-class RelayStream(Stream, Protocol):
-    def __init__(self, *, hide_usage: bool) -> None: ...
-
-
 class Dialect(Protocol):
     """A wire format, used on both sides. `docs/design.md` says what each name promises."""
 
     NAME: str
     TARGET: str
-    Decoder: type[StreamDecoder]
-    Encoder: type[StreamEncoder]
-    Relay: type[RelayStream]
 
     def fields(self, api_version: str | None, /) -> tuple[tuple[str, str], ...]: ...
     def ask(self, body: bytes, /) -> Ask: ...
@@ -61,6 +53,9 @@ class Dialect(Protocol):
     def decode_answer(self, body: bytes, /) -> Answer: ...
     def encode_answer(self, answer: Answer, /) -> bytes: ...
     def read_usage(self, body: bytes, /) -> tuple[str, Usage | None]: ...
+    def Decoder(self) -> StreamDecoder: ...  # noqa: N802 - a class of each module
+    def Encoder(self, *, include_usage: bool) -> StreamEncoder: ...  # noqa: N802
+    def Relay(self, *, hide_usage: bool) -> Stream: ...  # noqa: N802
     def decode_error(
         self, status: int, headers: Mapping[bytes, bytes], body: bytes, /, *, at: float, wall: float
     ) -> Failed: ...

@@ -28,7 +28,6 @@ class Books:
     __slots__ = (
         "_busy",
         "_dialect",
-        "_exchange",
         "_try_at",
         "_waited",
         "_world",
@@ -39,6 +38,7 @@ class Books:
         "first_token",
         "id",
         "key",
+        "opened_at",
         "route",
         "served",
         "status",
@@ -47,8 +47,8 @@ class Books:
 
     def __init__(self, world: World, exchange: Exchange, dialect: str) -> None:
         self._world = world
-        self._exchange = exchange
         self._dialect = dialect
+        self.opened_at = world.clock()
         self._try_at = 0.0
         self._waited = 0.0
         self._busy = ""
@@ -75,17 +75,15 @@ class Books:
         now = self._world.clock()
         lasted = now - self._try_at
         self._waited += lasted
-        kind, status, retry_after = ("answered", 200, None)
-        if isinstance(result, Failed):
-            kind, status, retry_after = result.kind, result.status, result.retry_after
+        failure = result if isinstance(result, Failed) else None
         self.attempts.append(
             AttemptRecord(
                 deployment=step.deployment.name,
-                started_at=self._try_at - self._exchange.arrived_at,
+                started_at=self._try_at - self.opened_at,
                 duration=lasted,
-                outcome=kind,
-                status=status,
-                retry_after=retry_after,
+                outcome=failure.kind if failure else "answered",
+                status=failure.status if failure else 200,
+                retry_after=failure.retry_after if failure else None,
             )
         )
         if isinstance(result, Failed):
@@ -93,7 +91,7 @@ class Books:
             return result
         self.served = step
         self.usage = result.usage
-        self.first_token = now - self._exchange.arrived_at
+        self.first_token = now - self.opened_at
         return Answered(at=now, first_token=lasted)
 
     def refused(self, status: int, code: str) -> None:
@@ -108,7 +106,7 @@ class Books:
 
     def overhead(self) -> float:
         """Seconds in which the gateway itself had the request so far."""
-        return self._world.clock() - self._exchange.arrived_at - self._waited
+        return self._world.clock() - self.opened_at - self._waited
 
     def cost(self) -> str | None:
         """US dollars as a decimal; None where no price or no usage is known."""
@@ -120,9 +118,9 @@ class Books:
     def close(self) -> None:
         """Releases what the request held and writes its record. The last thing that happens to a request."""
         self._release()
-        world, exchange, served, ask = self._world, self._exchange, self.served, self.ask
+        world, served, ask = self._world, self.served, self.ask
         price = served.deployment.price if served else None
-        duration = world.clock() - exchange.arrived_at
+        duration = world.clock() - self.opened_at
         world.journal.append(
             RequestRecord(
                 id=self.id,

@@ -1,14 +1,14 @@
 """The life of one chat request. Read this first.
 
-Every line of `chat` calls a pure floor (dialects, policy) or an edge of this package. Until the first event of an answer
-anything may be retried; after it nothing is, and a stream that breaks then ends with the dialect's error event and
-never with a clean end.
+Every line of `chat` calls a pure floor (dialects, policy) or an edge of this package. Until the first event of an
+answer anything may be retried; after it nothing is, and a stream that breaks then ends with the dialect's error event
+and never with a clean end.
 """
 
 from asyncio import CancelledError, sleep
 
 from fairlead.canonical.errors import GatewayError
-from fairlead.canonical.routing import Route
+from fairlead.canonical.routing import Failed, Route
 from fairlead.dialects.table import Dialect
 from fairlead.gateway.answers import error_of, failure_error, refuse, stream_error, success_fields
 from fairlead.gateway.books import Books

@@ -191,18 +191,14 @@ class Exchange:
         if self.received > self._limit:
             raise RequestRefused(413, f"the body is larger than {self._limit} bytes")
 
-    def finish(self) -> None:
-        """The body is complete."""
-        self.complete = True
-        self._wake()
-
     def fail(self, failure: RequestRefused) -> None:
         """The body will never be complete."""
         self.failure = failure
         self._body = b""
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Whoever waits for the body can look again."""
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
 

@@ -1,0 +1,197 @@
+"""`fairlead serve`: puts the process family together and runs it.
+
+It composes what the floors below know apart: configuration, workers, the control process, the demo's fakes.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from fairlead.canonical.routing import Snapshot
+from fairlead.cli.logs import log_to_stderr
+from fairlead.config.compile import SHORTEST_KEY, is_loopback
+from fairlead.config.load import ENVIRONMENT, Loaded, load
+from fairlead.config.units import Address, format_address, parse_address
+from fairlead.control import process as control
+from fairlead.fakes import demo
+from fairlead.fakes import process as fakes
+from fairlead.gateway import worker
+from fairlead.state.board import Board, is_ready
+from fairlead.supervisor import Child, Supervisor, log
+
+DEMO_FILE = "demo.yaml"
+FAKES = ("openai", "anthropic", "self_hosted")
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run, once configuration and command line are put together."""
+
+    listen: Address
+    admin: Address
+    workers: int
+    drain: float
+    data: Path
+    file: str
+    load: Callable[[], Loaded]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until told to stop; 1 when the configuration or an address cannot be used."""
+    log_to_stderr()
+    folder = Path(tempfile.mkdtemp(prefix="fairlead-"))
+    try:
+        ports = _free_ports(len(FAKES)) if args.demo else []
+        file = _demo_file(folder, ports) if args.demo else args.config
+        pepper = secrets.token_bytes(32)
+        shortest = len(demo.CLIENT_KEY) if args.demo else SHORTEST_KEY
+        plan = _plan(args, partial(load, file, os.environ, pepper=pepper, shortest_key=shortest))
+        return _serve(plan, folder, ports)
+    except UnusableError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class UnusableError(Exception):
+    """Why nothing can be served."""
+
+
+def _plan(args: argparse.Namespace, loading: Callable[[], Loaded]) -> Plan:
+    loaded = loading()
+    for problem in loaded.problems:
+        sys.stderr.write(f"{problem}\n")
+    if loaded.snapshot is None or loaded.config is None:
+        raise UnusableError("nothing is served: the configuration has errors; 'fairlead check' lists them")
+    config = loaded.config
+    listen = _address(args.listen, "--listen") or config.server.listen
+    admin = _address(args.admin_listen, "--admin-listen") or config.admin.listen
+    if loaded.snapshot.open and not is_loopback(listen.host):
+        raise UnusableError(f"without keys the gateway listens on loopback only, not on {listen.host}; add keys")
+    if loaded.admin_key is None and not is_loopback(admin.host):
+        raise UnusableError(f"without admin.key the admin port listens on loopback only, not on {admin.host}")
+    return Plan(
+        listen=listen,
+        admin=admin,
+        workers=args.workers or config.server.workers,
+        drain=config.server.drain,
+        data=Path(args.data or config.data),
+        file=loaded.file,
+        load=loading,
+    )
+
+
+def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
+    proxy, admin = _reserved(plan.listen), _reserved(plan.admin)
+    listen = Address(plan.listen.host, proxy.getsockname()[1])
+    admin_listen = Address(plan.admin.host, admin.getsockname()[1])
+    board = Board(plan.workers)
+    supervisor = Supervisor(
+        drain=plan.drain,
+        is_ready=lambda: all(is_ready(figures) for figures in board.all()),
+        on_ready=partial(_announce, listen, admin_listen, plan),
+    )
+    if fake_ports:
+        supervisor.add(Child(name="fakes", run=partial(_fakes, fake_ports), tier=2))
+    control_post = control.Post(
+        host=admin_listen.host,
+        port=admin_listen.port,
+        socket=folder / "control",
+        watched=() if plan.file == ENVIRONMENT else (Path(plan.file),),
+        lifeline=supervisor.lifeline,
+        compile=partial(_compiled, plan.load),
+    )
+    supervisor.add(Child(name="control", run=partial(control.control, control_post, board), tier=1))
+    for number in range(plan.workers):
+        post = worker.Post(
+            number=number,
+            host=listen.host,
+            port=listen.port,
+            socket=folder / "control",
+            journals=plan.data / "journal",
+            lifeline=supervisor.lifeline,
+        )
+        work = partial(worker.work, post, board)
+        supervisor.add(Child(name=f"worker-{number}", run=work, on_death=partial(board.clear, number)))
+    return supervisor.run()
+
+
+def _compiled(loading: Callable[[], Loaded]) -> Snapshot:
+    loaded = loading()
+    if loaded.snapshot is None:
+        raise control.ConfigRejectedError("\n".join(str(problem) for problem in loaded.errors))
+    return loaded.snapshot
+
+
+def _announce(listen: Address, admin: Address, plan: Plan) -> None:
+    log.info(
+        "ready",
+        extra={
+            "listen": format_address(listen),
+            "admin": format_address(admin),
+            "workers": plan.workers,
+            "config": plan.file,
+        },
+    )
+
+
+def _address(text: str | None, flag: str) -> Address | None:
+    if text is None:
+        return None
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise UnusableError(f"{flag}: {error}") from None
+
+
+def _reserved(address: Address) -> socket.socket:
+    """A bound socket that holds the port while workers share it (SO_REUSEPORT); it never listens itself.
+
+    A first bind without sharing finds out whether another program has the port already.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address.host, address.port))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((address.host, address.port))
+    except OSError as error:
+        sock.close()
+        raise UnusableError(f"cannot listen on {format_address(address)}: {error.strerror}") from None
+    return sock
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody has."""
+    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(sock.getsockname()[1]) for sock in socks]
+    for sock in socks:
+        sock.close()
+    return ports
+
+
+def _demo_file(folder: Path, ports: list[int]) -> str:
+    path = folder / DEMO_FILE
+    path.write_text(demo.demo_config(dict(zip(FAKES, ports, strict=True))))
+    return str(path)
+
+
+def _fakes(ports: list[int]) -> None:
+    """The demo's providers. Their own line about ports is for others."""
+    flags = [f"--{name.replace('_', '-')}=127.0.0.1:{port}" for name, port in zip(FAKES, ports, strict=True)]
+    with contextlib.redirect_stdout(io.StringIO()):
+        raise SystemExit(fakes.main(["--demo", *flags]))
