@@ -210,8 +210,9 @@ async def test_http_1_0_gets_a_close(serve: Serve) -> None:
     assert await wire.rest() == b""
 
 
-async def test_http_1_0_may_keep_the_connection(serve: Serve) -> None:
-    wire = await (await serve()).connect(get("/", "Connection: keep-alive", version="1.0"))
+@pytest.mark.parametrize("name", ["Connection", "Proxy-Connection"])
+async def test_http_1_0_may_keep_the_connection(serve: Serve, name: str) -> None:
+    wire = await (await serve()).connect(get("/", f"{name}: keep-alive", version="1.0"))
     assert (await wire.answer())[1]["connection"] == "keep-alive"
     wire.send(get("/2", version="1.0"))
     assert (await wire.answer())[1]["connection"] == "close"

@@ -27,7 +27,7 @@ LINGER = 2.0
 DISCARDED = 1024 * 1024
 """Bytes beyond the last request that are thrown away while it is handled; a client that sends more is cut off."""
 CHUNK_OVERHEAD = 16 * 1024
-"""Bytes of chunk sizes and extensions allowed beyond eight for every byte of the body."""
+"""Bytes of a chunked body that may arrive, in whole packets, without one byte of content."""
 
 _log = logging.getLogger("fairlead.http")
 _RESET = struct.pack("ii", 1, 0)
@@ -45,8 +45,7 @@ class Connection(asyncio.Protocol):
         "_disconnected",
         "_drained",
         "_exchange",
-        "_fields",
-        "_head_size",
+        "_fed",
         "_headers",
         "_in_head",
         "_incoming",
@@ -59,6 +58,8 @@ class Connection(asyncio.Protocol):
         "_queue",
         "_queued",
         "_reading",
+        "_received",
+        "_repeats",
         "_server",
         "_spoiled",
         "_target",
@@ -86,7 +87,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._fields = self._head_size = self._overhead = self._discarded = self._backlog = 0
+        self._fed = self._repeats = self._overhead = self._received = self._discarded = self._backlog = 0
         self._in_head = self._detour = self._deaf = self._spoiled = self._closing = False
         self._lost = self._disconnected = False
         self._reading = True
@@ -112,6 +113,7 @@ class Connection(asyncio.Protocol):
             return
         in_head = self._in_head
         incoming = self._incoming
+        self._fed = len(data) + self._fed if in_head else len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -161,7 +163,7 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._target = b""
         self._headers = {}
-        self._fields = self._head_size = 0
+        self._repeats = 0
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -169,15 +171,13 @@ class Connection(asyncio.Protocol):
             raise RequestRefused(414, "the request target is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields += 1
-        self._head_size += len(name) + len(value) + 4
-        if self._fields > self._limits.fields or self._head_size > self._limits.head:
-            raise RequestRefused(431, "the request has too many or too large headers")
-        if not self._in_head:
-            return  # a trailer: nobody gets to see it
+        # The hottest line of all: sizes are looked at once, when all headers are there.
         name = name.lower()
         headers = self._headers
-        headers[name] = headers[name] + b", " + value if name in headers else value
+        if name in headers:
+            self._repeat(name, value)
+        else:
+            headers[name] = value
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -186,17 +186,23 @@ class Connection(asyncio.Protocol):
             return
         parser = self._parser
         headers = self._headers
+        self._check_size(headers)
         exchange = Exchange(self)
-        exchange.version = version = parser.get_http_version()
-        method = METHODS.get(parser.get_method())
+        exchange.keep_alive = keep_alive = parser.should_keep_alive()
+        # Asking the parser for the version costs more than all its other answers. Who keeps the connection without
+        # saying so speaks 1.1.
+        silent = keep_alive and b"connection" not in headers and b"proxy-connection" not in headers
+        exchange.version = version = "1.1" if silent else parser.get_http_version()
+        exchange.method = method = METHODS.get(parser.get_method(), "")
         check(version, method, headers)
-        exchange.method = method or ""
         exchange.path, exchange.query = split(self._target)
         exchange.headers = headers
-        exchange.keep_alive = parser.should_keep_alive()
         exchange.arrived_at = self._loop.time()
-        self._detour = b"upgrade" in headers and parser.should_upgrade()
-        self._overhead = 0
+        if b"upgrade" in headers:
+            self._detour = parser.should_upgrade()
+        if b"transfer-encoding" in headers:
+            self._headers = {}  # trailers: nobody gets to see them
+            self._overhead = self._received = 0
         if self._exchange is None and not self.paused:
             self._start(exchange)
         else:
@@ -220,10 +226,14 @@ class Connection(asyncio.Protocol):
         exchange = self._incoming
         if self._detour or exchange is None:
             return
+        if self._headers is not exchange.headers:
+            self._check_size(self._headers)
         self._incoming = None
-        exchange.finish()
-        if exchange.waiter is not None and not self.paused:
-            self.deadline = math.inf
+        exchange.complete = True
+        if exchange.waiter is not None:
+            exchange.wake()
+            if not self.paused:
+                self.deadline = math.inf
         if not exchange.keep_alive:
             self._deaf = True
 
@@ -362,7 +372,7 @@ class Connection(asyncio.Protocol):
             self._overflow()
             raise RequestRefused(503, "too many requests in the pipeline")
         self._queue.append(exchange)
-        self._weigh(exchange, self._head_size + len(self._target))
+        self._weigh(exchange, _size(exchange.headers) + len(self._target))
 
     def _weigh(self, exchange: Exchange, size: int) -> None:
         exchange.weight += size
@@ -433,6 +443,19 @@ class Connection(asyncio.Protocol):
             self._parser = httptools.HttpRequestParser(self)
             self.data_received(body_head(exchange.headers, exchange.keep_alive) + rest)
 
+    def _repeat(self, name: bytes, value: bytes) -> None:
+        self._repeats += 1
+        if self._repeats > self._limits.fields:
+            raise RequestRefused(431, "the request has too many headers")
+        self._headers[name] += b", " + value
+
+    def _check_size(self, headers: dict[bytes, bytes]) -> None:
+        """Of headers or trailers. What came in few enough bytes need not be measured."""
+        if len(headers) + self._repeats > self._limits.fields:
+            raise RequestRefused(431, "the request has too many headers")
+        if self._fed > self._limits.head and _size(headers) > self._limits.head:
+            raise RequestRefused(431, "the headers of the request are too large")
+
     def _watch_head(self, size: int) -> None:
         """A head is coming in pieces. `size` bytes of the last piece belong to it for sure."""
         if not size and self._exchange is None:
@@ -446,8 +469,10 @@ class Connection(asyncio.Protocol):
         exchange = self._incoming
         if exchange is None or b"transfer-encoding" not in exchange.headers:
             return
-        self._overhead += size
-        if self._overhead > CHUNK_OVERHEAD + 9 * exchange.received:
+        idle = exchange.received == self._received
+        self._overhead = self._overhead + size if idle else 0
+        self._received = exchange.received
+        if self._overhead > CHUNK_OVERHEAD:
             self._break(RequestRefused(400, "the chunks of the body are mostly overhead"))
 
     def _watch_writes_from(self, now: float) -> None:
@@ -482,6 +507,10 @@ class Connection(asyncio.Protocol):
         self._discarded += size
         if self._discarded > DISCARDED and not self._closing:
             self.reset()
+
+
+def _size(headers: dict[bytes, bytes]) -> int:
+    return sum(len(name) + len(value) + 4 for name, value in headers.items())
 
 
 def _refusal(error: httptools.HttpParserError) -> RequestRefused:

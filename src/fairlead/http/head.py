@@ -41,11 +41,11 @@ def status_line(status: int) -> bytes:
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def check(version: str, method: str | None, headers: dict[bytes, bytes]) -> None:
+def check(version: str, method: str, headers: dict[bytes, bytes]) -> None:
     """Raises RequestRefused for a head that the parser lets through and that we do not."""
     if version != "1.1" and version != "1.0":
         raise RequestRefused(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-    if method is None:
+    if not method:
         raise RequestRefused(501, "this method is not implemented")
     host = headers.get(b"host")
     if host is None:
@@ -59,6 +59,7 @@ def check(version: str, method: str | None, headers: dict[bytes, bytes]) -> None
         raise RequestRefused(417, "only the expectation 100-continue is understood")
 
 
+@lru_cache(256)
 def split(target: bytes) -> tuple[str, str]:
     """Path and query of a request target, both as sent. An absolute target loses its scheme and host."""
     path, _, query = target.decode("ascii").partition("?")
