@@ -208,3 +208,8 @@ def test_read_usage_proves_it_is_a_message() -> None:
 def test_counts_that_cannot_be_counts_are_none_and_spoil_nothing(usage: Any) -> None:
     assert answer(usage=usage).usage is None
     assert anthropic.read_usage(json.dumps({**BASE, "usage": usage}).encode()) == (BASE["model"], None)
+
+
+def test_half_an_emoji_comes_as_a_replacement() -> None:
+    body = json.dumps(BASE).replace('"Hello"', r'"\ud83d"').encode()
+    assert anthropic.decode_answer(body).parts == (Text(text="\ufffd"),)

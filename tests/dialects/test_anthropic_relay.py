@@ -37,14 +37,26 @@ def test_any_cut_gives_the_same_bytes_in_whole_events(cuts: list[int], newline: 
     stream = STREAM.replace(b"\n", newline)
     at = [0, *sorted(cuts), len(stream)]
     passing = relay()
-    given_so_far = b""
+    passed = b""
     for a, b in pairwise(at):
-        given_so_far += passing.feed(stream[a:b])
-        assert stream.startswith(given_so_far)
-        assert given_so_far == b"" or given_so_far.rstrip(b"\r\n") + newline * 2 == given_so_far or newline != b"\n"
-    assert given_so_far.rstrip(b"\r\n") == stream.rstrip(b"\r\n")
+        passed += passing.feed(stream[a:b])
+        assert stream.startswith(passed.rstrip(b"\r\n"))
+        assert not passed or passed.endswith((b"\n\n", b"\n\r\n", b"\n\r", b"\r\r"))
+    assert passed.rstrip(b"\r\n") == stream.rstrip(b"\r\n")
     assert passing.finished
     assert passing.usage == Usage(input=17, output=42, cache_read=7)
+
+
+def test_a_last_event_needs_no_blank_line() -> None:
+    for cut in (1, 2):
+        passing = relay()
+        assert passing.feed(STREAM[:-60]) + passing.feed(STREAM[-60:-cut]) == STREAM
+        assert (passing.finished, passing.end()) == (True, None)
+        assert passing.feed(b"\n") == b""
+    passing = relay()
+    text = wire.tool(0, "t", "f", '{"message_stop"', "}")
+    assert passing.feed(wire.start()) + b"".join(passing.feed(bytes([byte])) for byte in text) == wire.start() + text
+    assert not passing.finished
 
 
 @given(st.integers(0, len(STREAM)))

@@ -98,12 +98,19 @@ def test_required_members(missing: str) -> None:
         assert caught.value.code == "invalid_request_error"
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b"\xff{}", b'{"model":"a","model":"b"}', b'{"x":NaN}'])
+@pytest.mark.parametrize("raw", [b"", b"{", b'{"x":NaN}', b'{"model":"\\ud83d"}', b'{"tools":' + b"[" * 5000])
 def test_broken_json_is_refused_as_such(raw: bytes) -> None:
     for read in (anthropic.ask, anthropic.decode_request):
         with pytest.raises(GatewayError) as caught:
             read(raw)
         assert caught.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize("raw", [b"\xff{}", b'{"model":"a","max_tokens":1,"messages":[],"model":"b"}'])
+def test_ask_refuses_what_two_readers_could_take_for_two_things(raw: bytes) -> None:
+    with pytest.raises(GatewayError) as caught:
+        anthropic.ask(raw)
+    assert caught.value.code == "invalid_json"
 
 
 def test_patching_changes_the_model_and_no_other_byte() -> None:

@@ -263,3 +263,9 @@ def test_partial_json_is_passed_on_as_it_is() -> None:
     pieces: Any = ['{"', "a", '": [1, {"b"', ": null}]", "}"]
     events = decode(wire.start() + wire.tool(0, "t", "f", *pieces) + wire.end("tool_use"))
     assert [e.arguments for e in events if isinstance(e, ToolCallDelta)] == pieces
+
+
+def test_emoji_cut_in_two_come_as_replacements() -> None:
+    halves = [rb'"\ud83d"', rb'"\ude00"']
+    stream = b"".join(wire.text(0, "@").replace(b'"@"', half) for half in halves)
+    assert collect(decode(wire.start() + stream + wire.end())).parts == (Text(text="\ufffd"), Text(text="\ufffd"))

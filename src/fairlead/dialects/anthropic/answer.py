@@ -10,6 +10,7 @@ import msgspec
 
 from fairlead.canonical.chat import Answer, Reasoning, Refusal, Text, ToolCall
 from fairlead.canonical.usage import Usage
+from fairlead.dialects import body as gate
 from fairlead.dialects.anthropic.request_encode import encode_input
 from fairlead.dialects.anthropic.usage import (
     decode_usage,
@@ -126,8 +127,12 @@ def stop_details(explanation: str) -> dict[str, Any]:
 def _read(decoder: msgspec.json.Decoder[_Wire], body: bytes) -> _Wire:
     try:
         return decoder.decode(body)
-    except RecursionError:
-        raise ValueError("the answer is nested too deep") from None
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return decoder.decode(gate.mend(body))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"not a message: {error}") from None
 
 
 def _blocks(parts: Iterable[Text | Reasoning | Refusal | ToolCall]) -> Iterator[dict[str, Any]]:

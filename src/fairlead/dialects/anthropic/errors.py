@@ -11,6 +11,7 @@ import msgspec
 from fairlead.canonical.errors import CODES, KINDS, Refused
 from fairlead.canonical.events import Broken
 from fairlead.canonical.routing import Failed
+from fairlead.dialects import body as gate
 from fairlead.dialects.retry_after import retry_after
 from fairlead.dialects.sse import frame
 
@@ -68,7 +69,7 @@ _decoder = msgspec.json.Decoder(_Body)
 
 
 def decode_error(status: int, headers: Mapping[bytes, bytes], body: bytes, *, at: float, wall: float) -> Failed:
-    """What a refusal means for policy. Its message is kept only where the fault is the client's to mend."""
+    """What an answer with an error `status` means. Any body will do: JSON, HTML, none."""
     error = read_error(body)
     kind = _STATUS_KINDS.get(status) or _CLASS_KINDS.get(status // 100, "protocol")
     if kind == "rate_limited" and not _SPENT.isdisjoint((error.type, error.code)):
@@ -79,7 +80,7 @@ def decode_error(status: int, headers: Mapping[bytes, bytes], body: bytes, *, at
         status=status,
         retry_after=retry_after(headers, wall),
         message=_shown(kind, error.message),
-        code=error.code or error.type or None,
+        code=_shown(kind, error.code or error.type) or None,
     )
 
 
@@ -94,7 +95,7 @@ def decode_stream_error(data: bytes) -> Broken:
 def read_error(body: bytes) -> Error:
     """The error that `body` tells; an empty one where it is no error of Anthropic's shape."""
     try:
-        return _decoder.decode(body).error
+        return _decoder.decode(gate.mend(body)).error
     except (ValueError, RecursionError):
         return Error()
 
@@ -130,8 +131,9 @@ def error_type(code: str, status: int) -> str:
     return _TYPES.get(status) or CODES[code].type
 
 
-def _shown(kind: str, message: str) -> str:
-    return message[:LONGEST_MESSAGE] if CODES[KINDS[kind].code].source == "client" else ""
+def _shown(kind: str, told: str) -> str:
+    """What a client may read of the provider's: all where the fault is its own to mend, else nothing."""
+    return told[:LONGEST_MESSAGE] if CODES[KINDS[kind].code].source == "client" else ""
 
 
 def _error(kind: str, message: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ It knows the members of events. It must not know their order, nor what they add 
 
 import msgspec
 
+from fairlead.dialects import body as gate
 from fairlead.dialects.anthropic.answer import Block, StopDetails
 
 KNOWN = frozenset(
@@ -61,7 +62,10 @@ _decode_typed = msgspec.json.Decoder(_Typed).decode
 
 
 def decode_event(data: bytes) -> StreamEvent:
-    """ValueError: no event. An event of a type that is younger than this code may hold anything, and is told bare."""
+    """ValueError: no event. Emoji cut in two between events come as U+FFFD.
+
+    An event of a type that is younger than this code may hold anything, and is told bare.
+    """
     try:
         return _decode(data)
     except msgspec.ValidationError:
@@ -69,5 +73,9 @@ def decode_event(data: bytes) -> StreamEvent:
         if kind in KNOWN:
             raise
         return StreamEvent(type=kind)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return _decode(gate.mend(data))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from None

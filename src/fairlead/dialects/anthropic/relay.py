@@ -3,16 +3,12 @@
 It knows which events tell the usage and the end. It must not know, nor decode, what the model says.
 """
 
-import re
-
 from fairlead.canonical.events import Broken
 from fairlead.canonical.usage import Usage
 from fairlead.dialects.anthropic.errors import decode_stream_error
 from fairlead.dialects.anthropic.event import StreamEvent, decode_event
 from fairlead.dialects.anthropic.usage import WireUsage, decode_usage, later_usage, read_counts
-from fairlead.dialects.sse import Boundary, EventTooLong, Frame, Frames
-
-_EVENT = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+from fairlead.dialects.sse import Boundary, EventTooLong, Frame, Frames, split
 
 
 class Relay:
@@ -38,8 +34,8 @@ class Relay:
             self.broken = Broken(kind="protocol", message=str(error))
             return b""
         if self.begun and _is_ordinary(whole):
-            return whole
-        return self._watch(whole)
+            return whole if whole is data else whole + self._unended()
+        return self._watch(whole) + self._unended()
 
     def end(self) -> Broken | None:
         """The socket's clean end: None if the stream was complete."""
@@ -49,19 +45,27 @@ class Relay:
         return self.broken
 
     def _watch(self, whole: bytes) -> bytes:
-        start = 0
-        for boundary in _EVENT.finditer(whole):
-            end = boundary.end()
-            event = whole[start:end]
+        """What of `whole` may pass, event by event."""
+        passed = []
+        for event in split(whole):
             if not (self.begun and _is_ordinary(event)):
                 for frame in Frames().feed(event):
                     self._see(frame)
             if self.broken is not None:
-                return whole[:start]
+                break
+            passed.append(event)
             if self.finished:
-                return whole[:end]
-            start = end
-        return whole
+                break
+        return b"".join(passed)
+
+    def _unended(self) -> bytes:
+        """The last event when it has come without its blank line: a provider may close right behind it."""
+        rest = self._boundary.rest.rstrip(b"\r\n")
+        if self.finished or not self.begun or not rest.endswith(b"}") or b"message_stop" not in rest:
+            return b""
+        last = rest + b"\n\n"
+        self.finished = any(_is_last(frame) for frame in Frames().feed(last))
+        return last if self.finished else b""
 
     def _see(self, frame: Frame) -> None:
         if frame.event == "error":
@@ -95,6 +99,13 @@ class Relay:
     def _count(self, said: WireUsage | None) -> None:
         self._counted = later_usage(self._counted, said)
         self.usage = decode_usage(self._counted)
+
+
+def _is_last(frame: Frame) -> bool:
+    try:
+        return decode_event(frame.data).type == "message_stop"
+    except ValueError:
+        return False
 
 
 def _is_ordinary(events: bytes) -> bool:

@@ -23,7 +23,7 @@ from fairlead.canonical.chat import (
     ToolResult,
 )
 from fairlead.canonical.errors import GatewayError
-from fairlead.dialects import body as json_body
+from fairlead.dialects import body as gate
 from fairlead.dialects.ask import Ask
 
 _Model = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
@@ -166,11 +166,11 @@ _decoder = msgspec.json.Decoder(_Body)
 
 def ask(body: bytes) -> Ask:
     """What routing needs of a request. Raises GatewayError for bad JSON and for wrong shapes, with `param`."""
-    json_body.check(body)
+    gate.check(body)
     try:
         wire = _ask_decoder.decode(body)
     except ValueError as error:
-        json_body.refuse(body, error)
+        gate.refuse(body, error)
     return Ask(
         model=wire.model,
         stream=wire.stream,
@@ -184,17 +184,20 @@ def ask(body: bytes) -> Ask:
 
 def patch_request(body: bytes, ask: Ask, model: str) -> bytes:  # noqa: ARG001 - the shape of every dialect
     """The client's own bytes with `model` in place of its own; Anthropic always tells the usage."""
-    return json_body.patch(body, {"model": msgspec.json.encode(model)})
+    return gate.patch(body, {"model": msgspec.json.encode(model)})
 
 
 def decode_request(body: bytes) -> ChatRequest:
-    """The whole chat. Hints for caching are dropped; what no other dialect could carry is refused by its name."""
-    json_body.check(body)
+    """The canonical form of a body that `ask` has accepted.
+
+    Hints for caching are dropped. Raises GatewayError, by its name, for what no other dialect could carry.
+    """
     try:
         wire = _decoder.decode(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
+        gate.check(body)
         _refuse_untranslatable(body)
-        json_body.refuse(body, error)
+        gate.refuse(body, error)
     _refuse_server_tools(wire)
     config = wire.output_config or _OutputConfig()
     choice = wire.tool_choice
@@ -308,7 +311,7 @@ def _refuse_server_tools(wire: _Body) -> None:
 
 
 def _refuse_untranslatable(body: bytes) -> None:
-    """Names the first block that no other dialect has. Only for bodies whose typed decoding failed."""
+    """Names the first block that no other dialect has, in a JSON object whose typed decoding failed."""
     for path, block in _walk("messages", msgspec.json.decode(body).get("messages")):
         kind, source = block.get("type"), block.get("source")
         if isinstance(kind, str) and kind not in _BLOCKS:
