@@ -258,4 +258,5 @@ class Reply:
 
     def _too_large(self) -> None:
         self._pieces.clear()
+        self.complete = False
         self.fail(UpstreamError("protocol", f"the answer is too large: over {self._limit} bytes"))
