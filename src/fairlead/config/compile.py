@@ -36,7 +36,7 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
     own: dict[str, tuple[routing.Choice, ...]] = {}
     for index, route in enumerate(config.routes):
         _unique(route.model, own, f"routes[{index}].model", findings)
-        own[route.model] = _choices(route, f"routes[{index}]", known, world.catalog, findings)
+        own[route.model] = _choices(route, known, world.catalog, findings, path=f"routes[{index}]")
     _check_fallbacks(config, findings)
     if findings.has_errors():
         return None
@@ -85,7 +85,7 @@ def _unique(name: str, seen: Mapping[str, object], path: str, findings: Findings
 
 
 def _choices(
-    route: model.Route, path: str, known: dict[str, Endpoint], catalog: Catalog, findings: Findings
+    route: model.Route, known: dict[str, Endpoint], catalog: Catalog, findings: Findings, *, path: str
 ) -> tuple[routing.Choice, ...]:
     """The route's own choices; ranks count its priorities from 0."""
     if not route.deployments:
@@ -98,7 +98,7 @@ def _choices(
             findings.error(place, f"{spec.use!r} needs a wildcard route; {route.model!r} is one model")
         if spec.use in choices:
             findings.error(place, f"{spec.use!r} is in this route twice; use weight instead")
-        deployment = deployment_of(spec, place, known, catalog, findings)
+        deployment = deployment_of(spec, known, catalog, findings, path=place)
         if deployment is not None:
             choices[spec.use] = routing.Choice(deployment=deployment, weight=spec.weight, rank=ranks[spec.priority])
     if choices and not any(choice.weight for choice in choices.values()):
@@ -169,18 +169,16 @@ def _secrets(
     values: dict[str, str] = {}
     for name in sorted(needed):
         endpoint = known[name]
-        path = f"providers.{name}.api_key"
-        if endpoint.secret is None:
-            value = next((v for v in (world.environ.get(n, "").strip() for n in endpoint.candidates) if v), None)
-            if value is None:
-                options = " or ".join(endpoint.candidates)
-                findings.warn(path, f"provider {name!r} has no credential; set {options} or give api_key")
-                continue
-            values[name] = value
+        variable = next((variable for variable in endpoint.candidates if world.environ.get(variable)), None)
+        secret = endpoint.secret or (Secret(f"env://{variable}") if variable else None)
+        path = f"{endpoint.path}.api_key" if endpoint.secret else endpoint.path
+        if secret is None:
+            options = " or ".join(endpoint.candidates)
+            findings.warn(path, f"provider {name!r} has no credential; set {options} or give api_key")
             continue
-        resolved = _resolved(endpoint.secret, path, world, findings)
-        if resolved is not None:
-            values[name] = resolved
+        value = _resolved(secret, path, world, findings)
+        if value is not None:
+            values[name] = value
     return values
 
 
@@ -201,7 +199,7 @@ def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, r
         if key.name in names:
             findings.error(f"{path}.name", f"a key named {key.name!r} is here already")
         names.add(key.name)
-        _check_key(key, path, config, models, findings)
+        _check_key(key, config, models, findings, path=path)
         value = _resolved(key.key, f"{path}.key", world, findings)
         if value is None:
             continue
@@ -215,7 +213,7 @@ def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, r
     return found
 
 
-def _check_key(key: model.Key, path: str, config: model.Config, models: set[str], findings: Findings) -> None:
+def _check_key(key: model.Key, config: model.Config, models: set[str], findings: Findings, *, path: str) -> None:
     if key.tenant is not None and key.tenant not in config.tenants:
         hint = did_you_mean(key.tenant, config.tenants) or "; add it under tenants"
         findings.error(f"{path}.tenant", f"there is no tenant {key.tenant!r}{hint}")

@@ -21,6 +21,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A provider of the configuration, its catalog row applied."""
 
     name: str
+    path: str
+    """Where the configuration has it, or first uses it."""
     row: ProviderRow
     known_as: str | None
     """The catalog's name for it, where the catalog's models and prices hold."""
@@ -37,24 +39,29 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 def endpoints(config: model.Config, catalog: Catalog, findings: Findings) -> dict[str, Endpoint]:
     """Every provider that the configuration names, also those that need no entry: catalog rows used in routes."""
-    named = dict(config.providers)
-    for route in config.routes:
-        for deployment in route.deployments:
-            provider = deployment.use.partition("/")[0]
-            if provider in catalog.providers:
-                named.setdefault(provider, model.Provider())
-    found = {name: _endpoint(name, settings, catalog, findings) for name, settings in named.items()}
+    found = {
+        name: _endpoint(name, settings, catalog, findings, path=f"providers.{name}")
+        for name, settings in config.providers.items()
+    }
+    for place, route in enumerate(config.routes):
+        for index, deployment in enumerate(route.deployments):
+            name = deployment.use.partition("/")[0]
+            if name in catalog.providers and name not in found:
+                path = findings.known(f"routes[{place}].deployments[{index}].use")
+                found[name] = _endpoint(name, model.Provider(), catalog, findings, path=path)
     return {name: endpoint for name, endpoint in found.items() if endpoint is not None}
 
 
 def deployment_of(
-    spec: model.Deployment, path: str, known: dict[str, Endpoint], catalog: Catalog, findings: Findings
+    spec: model.Deployment, known: dict[str, Endpoint], catalog: Catalog, findings: Findings, *, path: str
 ) -> routing.Deployment | None:
     """The deployment that `spec` names, or None once `findings` say that its provider is unknown."""
     provider, _, model_id = spec.use.partition("/")
     endpoint = known.get(provider)
     if endpoint is None:
-        _unknown_provider(provider, path, known, catalog, findings)
+        names = [*known, *catalog.providers]
+        hint = did_you_mean(provider, names) or "; add it under providers"
+        findings.error(path, f"unknown provider {provider!r}{hint}")
         return None
     row = catalog.models.get((endpoint.known_as or "", model_id))
     settings = endpoint.settings
@@ -82,8 +89,9 @@ def deployment_of(
     )
 
 
-def _endpoint(name: str, settings: model.Provider, catalog: Catalog, findings: Findings) -> Endpoint | None:
-    path = f"providers.{name}"
+def _endpoint(
+    name: str, settings: model.Provider, catalog: Catalog, findings: Findings, *, path: str
+) -> Endpoint | None:
     kind = settings.kind or name
     row = catalog.providers.get(kind)
     if "/" in name or not name:
@@ -96,6 +104,7 @@ def _endpoint(name: str, settings: model.Provider, catalog: Catalog, findings: F
     candidates = row.keys if own_url and settings.api_key is None and settings.auth != "none" else ()
     return Endpoint(
         name=name,
+        path=path,
         row=row,
         known_as=kind if own_url or name == kind else None,
         settings=settings,
@@ -117,12 +126,6 @@ def _unknown_kind(settings: model.Provider, path: str, catalog: Catalog, finding
     else:
         hint = did_you_mean(kind, catalog.providers) or f"; write one of {', '.join(catalog.providers)}"
         findings.error(f"{path}.kind", f"unknown kind {kind!r}{hint}")
-
-
-def _unknown_provider(name: str, path: str, known: dict[str, Endpoint], catalog: Catalog, findings: Findings) -> None:
-    names = [*known, *catalog.providers]
-    hint = did_you_mean(name, names) or "; add it under providers"
-    findings.error(path, f"unknown provider {name!r}{hint}")
 
 
 def _auth(endpoint: Endpoint) -> routing.Auth:

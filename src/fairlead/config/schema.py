@@ -26,7 +26,7 @@ def written(shape: Shape, value: Any) -> Any:
         case Nullable(inner):
             return None if value is None else written(inner, value)
         case Scalar(unit):
-            return value if isinstance(value, bool | int) and unit.plain else unit.format(value)
+            return value if unit.plain else unit.format(value)
         case Words():
             return value
         case Listed(item=item):

@@ -75,4 +75,4 @@ def _words(error: yaml.MarkedYAMLError) -> str:
     words = str(error.problem or "cannot be read")
     if error.context and error.context_mark:
         words += f", {error.context} from line {error.context_mark.line + 1}"
-    return re.sub(r"'[^']{4,}'", "'...'", words)
+    return re.sub(r"'([^']*)'", lambda quoted: quoted[0] if len(quoted[1]) < 4 else "'...'", words)

@@ -1,0 +1,130 @@
+"""What `fairlead check` warns about, and that it is silent about what is in order."""
+
+import pytest
+
+from fairlead.config.bind import bind
+from fairlead.config.compile import World, compile_config
+from fairlead.config.problems import Findings
+from fairlead.config.review import review
+from fairlead.config.shipped import catalog
+
+ENVIRON = {"OPENAI_API_KEY": "sk-openai", "GROQ_API_KEY": "gsk", "KEY": "k" * 20}
+
+
+def warnings(text: str) -> list[str]:
+    findings = Findings("f.yaml")
+    config = bind(text.encode(), findings)
+    assert config is not None, findings.in_order()
+    snapshot = compile_config(config, World(environ=ENVIRON, catalog=catalog()), findings)
+    assert snapshot is not None, findings.in_order()
+    review(config, snapshot, catalog(), findings)
+    assert not findings.has_errors()
+    return [str(problem).replace(" warning:", "") for problem in findings.in_order()]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("server: {}", ["f.yaml:1:1: routes: there are no routes, so no request can be served"]),
+        (
+            "providers:\n  groq: {}\nroutes: [{model: a, deployments: [openai/gpt-4o]}]",
+            ["f.yaml:2:9: providers.groq: no route uses the provider 'groq'"],
+        ),
+        (
+            "routes: [{model: a, deployments: [openai/gpt-99]}]",
+            [
+                (
+                    "f.yaml:1:35: routes[0].deployments[0]: no price is known for 'openai/gpt-99', "
+                    "so its cost will be unknown; give price to set one"
+                )
+            ],
+        ),
+        (
+            "routes:\n- {model: a, deployments: [openai/gpt-4o, groq/llama-3.3-70b-versatile]}",
+            [
+                (
+                    "f.yaml:2:43: routes[0].deployments[1]: 'groq/llama-3.3-70b-versatile' takes no images; "
+                    "the first deployment of 'a', 'openai/gpt-4o', has more"
+                )
+            ],
+        ),
+        (
+            (
+                "routes:\n- {model: a, deployments: [openai/gpt-4.1], fallback: {to: [b]}}\n"
+                "- {model: b, deployments: [openai/gpt-4o]}"
+            ),
+            [
+                (
+                    "f.yaml:2:60: routes[0].fallback.to: 'openai/gpt-4o' has a context of 128000 tokens, not 1047576; "
+                    "the first deployment of 'a', 'openai/gpt-4.1', has more"
+                )
+            ],
+        ),
+        (
+            "routes:\n- {model: a, deployments: [openai/gpt-4o, {use: openai/gpt-4o-mini, tools: false, priority: 2}]}",
+            [
+                (
+                    "f.yaml:2:43: routes[0].deployments[1]: 'openai/gpt-4o-mini' takes no tools; "
+                    "the first deployment of 'a', 'openai/gpt-4o', has more"
+                )
+            ],
+        ),
+        (
+            "routes: [{model: a, deployments: [mistral/mistral-small-2603]}]",
+            [
+                "f.yaml:1:10: routes[0]: the route 'a' is dead: none of its deployments has a credential",
+                (
+                    "f.yaml:1:35: routes[0].deployments[0]: provider 'mistral' has no credential; "
+                    "set MISTRAL_API_KEY or give api_key"
+                ),
+            ],
+        ),
+        (
+            (
+                "routes:\n- {model: a, deployments: [openai/gpt-4o]}\n- {model: b, deployments: [openai/gpt-4o]}\n"
+                "keys: [{name: k, key: env://KEY, models: [a]}]"
+            ),
+            ["f.yaml:3:3: routes[1]: the route 'b' is dead: no key may ask for it"],
+        ),
+        (
+            (
+                "providers:\n  openai: {base_url: 'http://h', api_key: x}\n"
+                "routes: [{model: a, deployments: [openai/gpt-4o]}]"
+            ),
+            ["f.yaml:2:22: providers.openai.base_url: the URL has no path; most APIs begin at /v1"],
+        ),
+        (
+            "routes: [{model: a, deployments: [{use: openai/gpt-4o, weight: 0}, {use: openai/o3, priority: 2}]}]",
+            ["f.yaml:1:10: routes[0]: every first choice of the route 'a' has weight 0"],
+        ),
+    ],
+)
+def test_what_is_probably_not_meant(text: str, expected: list[str]) -> None:
+    assert warnings(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "routes: [{model: a, deployments: [openai/gpt-4o-mini, openai/gpt-4o]}]",
+        "routes: [{model: 'gpt-*', deployments: [openai/*]}]",
+        (
+            "providers: {box: {kind: openai, base_url: 'http://h/v1', self_hosted: true}}\n"
+            "routes: [{model: a, deployments: [box/x]}]"
+        ),
+        "routes: [{model: a, deployments: [{use: openai/x, price: {input: 1, output: 2}}]}]",
+        (
+            "routes: [{model: a, deployments: [openai/gpt-4o], fallback: {to: [b]}}, "
+            "{model: b, deployments: [openai/o3]}]\n"
+            "keys: [{name: k, key: env://KEY, models: ['a*']}]"
+        ),
+    ],
+)
+def test_what_is_in_order_gets_no_warning(text: str) -> None:
+    assert warnings(text) == []
+
+
+def test_a_price_for_short_prompts_only_says_so() -> None:
+    tiered = next(row for row in catalog().models_of("openai") if row.price_up_to)
+    (warning,) = warnings(f"routes: [{{model: a, deployments: [openai/{tiered.model}]}}]")
+    assert f"beyond {tiered.price_up_to} prompt tokens there is another price" in warning
