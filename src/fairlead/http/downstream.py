@@ -1,6 +1,6 @@
 """One client connection: bytes in, exchanges in order, answers out, and every deadline.
 
-It knows the parser, the transport and the order of requests. It must not know what a handler does with an exchange.
+It knows the transport and the order of requests. It must not know how bytes become exchanges, nor what a handler does.
 """
 
 import asyncio
@@ -12,10 +12,9 @@ import traceback
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
 from fairlead.http.exchange import Exchange
-from fairlead.http.head import CLOSE, CONTINUE, METHODS, RequestRefused, body_head, check, split, status_line
+from fairlead.http.head import CLOSE, CONTINUE, RequestRefused, status_line
+from fairlead.http.intake import Intake, weigh
 
 if TYPE_CHECKING:
     from fairlead.http.server import Server
@@ -26,8 +25,6 @@ LINGER = 2.0
 """Seconds in which input is thrown away after a last answer: closing at once could destroy the answer on its way."""
 DISCARDED = 1024 * 1024
 """Bytes beyond the last request that are thrown away while it is handled; a client that sends more is cut off."""
-CHUNK_OVERHEAD = 16 * 1024
-"""Bytes of a chunked body that may arrive, in whole packets, without one byte of content."""
 
 _log = logging.getLogger("fairlead.http")
 _RESET = struct.pack("ii", 1, 0)
@@ -40,29 +37,20 @@ class Connection(asyncio.Protocol):
         "_backlog",
         "_closing",
         "_deaf",
-        "_detour",
         "_discarded",
         "_disconnected",
         "_drained",
         "_exchange",
-        "_fed",
-        "_headers",
-        "_in_head",
-        "_incoming",
+        "_intake",
         "_limits",
         "_loop",
         "_lost",
         "_moved_at",
-        "_overhead",
-        "_parser",
         "_queue",
         "_queued",
         "_reading",
-        "_received",
-        "_repeats",
         "_server",
         "_spoiled",
-        "_target",
         "_task",
         "_transport",
         "_write",
@@ -78,18 +66,14 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._limits = server.limits
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpRequestParser(self)
+        self._intake = Intake(self, server.limits, self._loop)
         self._queue: deque[Exchange | RequestRefused] = deque()
         self._queued = 0
         self._exchange: Exchange | None = None
-        self._incoming: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._target = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._fed = self._repeats = self._overhead = self._received = self._discarded = self._backlog = 0
-        self._in_head = self._detour = self._deaf = self._spoiled = self._closing = False
-        self._lost = self._disconnected = False
+        self._discarded = self._backlog = 0
+        self._deaf = self._spoiled = self._closing = self._lost = self._disconnected = False
         self._reading = True
         self._moved_at = 0.0
         self.paused = False
@@ -111,20 +95,16 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             self._discard(len(data))
             return
-        in_head = self._in_head
-        incoming = self._incoming
-        self._fed = len(data) + self._fed if in_head else len(data)
+        intake = self._intake
+        between = not intake.in_head
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
+            intake.feed(data)
+        except RequestRefused as refusal:
             if not self._deaf:
-                self._break(_refusal(error))
-        if self._in_head:
-            self._watch_head(len(data) if in_head else 0)
-        elif self._incoming is not None and self._incoming is incoming:
-            self._watch_chunks(len(data))
+                self._break(refusal)
+            return
+        if between and intake.in_head and self._exchange is None:
+            self.deadline = self._loop.time() + self._limits.head_timeout
 
     def eof_received(self) -> None:
         """A client that ends its side is gone: nobody who waits for an answer does that."""
@@ -132,7 +112,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._leave()
-        self._parser = None  # type: ignore[assignment]  # breaks the cycle of its callbacks
+        self._intake.stop()
         self._closing = self._disconnected = True
         self.deadline = math.inf
         self._release_writers()
@@ -157,79 +137,24 @@ class Connection(asyncio.Protocol):
         if exchange.on_resume is not None:
             exchange.on_resume()
 
-    # The parser's side. An exception here stops the parser and comes out of feed_data as its context.
+    # The intake's side. An exception here stops it.
 
-    def on_message_begin(self) -> None:
-        self._in_head = True
-        self._target = b""
-        self._headers = {}
-        self._repeats = 0
-
-    def on_url(self, url: bytes) -> None:
-        self._target += url
-        if len(self._target) > self._limits.target:
-            raise RequestRefused(414, "the request target is too long")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        # The hottest line of all: sizes are looked at once, when all headers are there.
-        name = name.lower()
-        headers = self._headers
-        if name in headers:
-            self._repeat(name, value)
-        else:
-            headers[name] = value
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        if self._detour:
-            self._detour = False
-            return
-        parser = self._parser
-        headers = self._headers
-        self._check_size(headers)
-        exchange = Exchange(self)
-        exchange.keep_alive = keep_alive = parser.should_keep_alive()
-        # Asking the parser for the version costs more than all its other answers. Who keeps the connection without
-        # saying so speaks 1.1.
-        silent = keep_alive and b"connection" not in headers and b"proxy-connection" not in headers
-        exchange.version = version = "1.1" if silent else parser.get_http_version()
-        exchange.method = method = METHODS.get(parser.get_method(), "")
-        check(version, method, headers)
-        exchange.path, exchange.query = split(self._target)
-        exchange.headers = headers
-        exchange.arrived_at = self._loop.time()
-        if b"upgrade" in headers:
-            self._detour = parser.should_upgrade()
-        if b"transfer-encoding" in headers:
-            self._headers = {}  # trailers: nobody gets to see them
-            self._overhead = self._received = 0
+    def begun(self, exchange: Exchange) -> None:
         if self._exchange is None and not self.paused:
             self._start(exchange)
         else:
             self._enqueue(exchange)
-        self._incoming = exchange
 
-    def on_body(self, data: bytes) -> None:
-        exchange = self._incoming
-        if exchange is None:
-            return
-        exchange.feed(data)
+    def grown(self, exchange: Exchange, size: int) -> None:
         if exchange is not self._exchange:
-            self._weigh(exchange, len(data))
+            self._weigh(exchange, size)
         elif exchange.waiter is None:
             if exchange.received >= HIGH_WATER:
                 self._pause_reading()
         elif not self.paused:
             self.deadline = self._loop.time() + self._limits.body_timeout
 
-    def on_message_complete(self) -> None:
-        exchange = self._incoming
-        if self._detour or exchange is None:
-            return
-        if self._headers is not exchange.headers:
-            self._check_size(self._headers)
-        self._incoming = None
-        exchange.complete = True
+    def completed(self, exchange: Exchange) -> None:
         if exchange.waiter is not None:
             exchange.wake()
             if not self.paused:
@@ -287,16 +212,16 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
         elif self._exchange is not None:
             self.deadline = math.inf
-            if self._incoming is self._exchange:
+            if self._intake.incoming is self._exchange:
                 self._break(RequestRefused(408, "the request body stopped coming"))
-        elif self._in_head:
+        elif self._intake.in_head:
             self._break(RequestRefused(408, "the request head did not arrive in time"))
         else:
             self._close()
 
     def retire(self) -> None:
         """Closes if nothing is under way; otherwise the last answer does."""
-        if self._exchange is None and not self._queue and not self._in_head and not self._closing:
+        if self._exchange is None and not self._queue and not self._intake.in_head and not self._closing:
             self._close()
 
     def cut(self) -> None:
@@ -354,10 +279,10 @@ class Connection(asyncio.Protocol):
     def _proceed(self) -> None:
         if self._queue:
             self._next(self._queue.popleft())
-        elif self._server.draining and not self._in_head:
+        elif self._server.draining and not self._intake.in_head:
             self._close()
         else:
-            patience = self._limits.head_timeout if self._in_head else self._limits.idle_timeout
+            patience = self._limits.head_timeout if self._intake.in_head else self._limits.idle_timeout
             self.deadline = self._loop.time() + patience
 
     def _next(self, item: Exchange | RequestRefused) -> None:
@@ -372,7 +297,7 @@ class Connection(asyncio.Protocol):
             self._overflow()
             raise RequestRefused(503, "too many requests in the pipeline")
         self._queue.append(exchange)
-        self._weigh(exchange, _size(exchange.headers) + len(self._target))
+        self._weigh(exchange, weigh(exchange.headers) + len(exchange.path))
 
     def _weigh(self, exchange: Exchange, size: int) -> None:
         exchange.weight += size
@@ -384,8 +309,8 @@ class Connection(asyncio.Protocol):
     def _overflow(self) -> None:
         """What is queued is still answered; nothing after it is read."""
         self._deaf = self._spoiled = True
-        self._in_head = False
-        self._incoming = None
+        self._intake.in_head = False
+        self._intake.incoming = None
         last = self._queue[-1]
         if isinstance(last, Exchange):
             last.keep_alive = False
@@ -396,7 +321,7 @@ class Connection(asyncio.Protocol):
         """The client is gone: whatever still works on an answer is cancelled."""
         self._lost = self._deaf = True
         self._queue.clear()
-        self._incoming = None
+        self._intake.incoming = None
         if self._task is not None and self._exchange is not None and not self._exchange.ended:
             self._task.cancel()
 
@@ -405,8 +330,8 @@ class Connection(asyncio.Protocol):
     def _break(self, refusal: RequestRefused) -> None:
         """Nothing that follows on this connection can be understood or is wanted."""
         self._deaf = self._spoiled = True
-        self._in_head = False
-        incoming, self._incoming = self._incoming, None
+        self._intake.in_head = False
+        incoming, self._intake.incoming = self._intake.incoming, None
         if incoming is not None:
             if not self.paused:
                 self.deadline = math.inf
@@ -431,49 +356,6 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         elif self._transport.can_write_eof():
             self._transport.write_eof()
-
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Answers a request to switch protocols in HTTP/1.1, as its sender must expect.
-
-        The parser believes that the new protocol follows. Another one is told of the same body, so that it goes on
-        where the first one stopped.
-        """
-        exchange = self._incoming
-        if exchange is not None:
-            self._parser = httptools.HttpRequestParser(self)
-            self.data_received(body_head(exchange.headers, exchange.keep_alive) + rest)
-
-    def _repeat(self, name: bytes, value: bytes) -> None:
-        self._repeats += 1
-        if self._repeats > self._limits.fields:
-            raise RequestRefused(431, "the request has too many headers")
-        self._headers[name] += b", " + value
-
-    def _check_size(self, headers: dict[bytes, bytes]) -> None:
-        """Of headers or trailers. What came in few enough bytes need not be measured."""
-        if len(headers) + self._repeats > self._limits.fields:
-            raise RequestRefused(431, "the request has too many headers")
-        if self._fed > self._limits.head and _size(headers) > self._limits.head:
-            raise RequestRefused(431, "the headers of the request are too large")
-
-    def _watch_head(self, size: int) -> None:
-        """A head is coming in pieces. `size` bytes of the last piece belong to it for sure."""
-        if not size and self._exchange is None:
-            self.deadline = self._loop.time() + self._limits.head_timeout
-        self._overhead = self._overhead + size if size else 0
-        if self._overhead > self._limits.head + self._limits.target:
-            self._break(RequestRefused(431, "the request has too many or too large headers"))
-
-    def _watch_chunks(self, size: int) -> None:
-        """Bounds what a chunked body brings besides itself: sizes, extensions, trailers."""
-        exchange = self._incoming
-        if exchange is None or b"transfer-encoding" not in exchange.headers:
-            return
-        idle = exchange.received == self._received
-        self._overhead = self._overhead + size if idle else 0
-        self._received = exchange.received
-        if self._overhead > CHUNK_OVERHEAD:
-            self._break(RequestRefused(400, "the chunks of the body are mostly overhead"))
 
     def _watch_writes_from(self, now: float) -> None:
         self._backlog = self._transport.get_write_buffer_size()
@@ -507,18 +389,3 @@ class Connection(asyncio.Protocol):
         self._discarded += size
         if self._discarded > DISCARDED and not self._closing:
             self.reset()
-
-
-def _size(headers: dict[bytes, bytes]) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in headers.items())
-
-
-def _refusal(error: httptools.HttpParserError) -> RequestRefused:
-    """What stopped the parser, as an answer."""
-    cause = error.__context__
-    if isinstance(cause, RequestRefused):
-        return cause
-    if isinstance(error, httptools.HttpParserCallbackError):
-        _log.error("reading a request failed: %s", type(cause).__name__)
-        return RequestRefused(500, "internal error")
-    return RequestRefused(400, "the request is malformed")
