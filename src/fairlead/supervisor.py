@@ -108,7 +108,8 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's ctrl-C reaches all: the supervisor passes it on
+        for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all: the supervisor passes them on
+            signal.signal(number, signal.SIG_IGN)
         for end in (self._signals, self._wakeup, self._holds):
             os.close(end)
         status = 1

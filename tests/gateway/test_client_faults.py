@@ -73,7 +73,7 @@ async def test_c2_a_client_that_does_not_read_stops_the_provider(tmp_path: Path)
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        writer.write(request_bytes(body_for("/v1/chat/completions", stream=True)))
+        writer.write(request_bytes(body_for("/v1/chat/completions", stream=True, max_tokens=1_000_000)))
         seen = gate.providers[0].seen
         await until(lambda: seen and seen[-1].written > 100)
         count = -1

@@ -168,7 +168,7 @@ def test_when_the_supervisor_is_killed_its_children_go_too(tmp_path: Path, fakes
     ("text", "says"),
     [
         ("providers: {openai: {api_key: x}}\nroutez: []\n", "did you mean 'routes'"),
-        ("", "route"),
+        ("routes:\n  - {model: chat, deployments: [nobody/gpt]}\n", "routes[0].deployments[0]"),
     ],
 )
 def test_a_bad_file_stops_the_start_with_its_reason(tmp_path: Path, text: str, says: str) -> None:
