@@ -63,9 +63,11 @@ def test_a_last_event_needs_no_blank_line() -> None:
 def test_it_learns_what_the_decoder_learns(cut: int) -> None:
     passing, decoder = relay(), anthropic.Decoder()
     passing.feed(STREAM[:cut])
-    events = decoder.feed(STREAM[:cut])
+    events = [*decoder.feed(STREAM[:cut]), *decoder.end()]
     assert passing.begun == any(isinstance(event, Started) for event in events)
-    assert passing.finished == any(isinstance(event, Finished) for event in events)
+    assert passing.finished == isinstance(events[-1], Finished)
+    broken = passing.end()
+    assert broken == (None if passing.finished else events[-1])
 
 
 def test_a_ping_alone_begins_nothing() -> None:
