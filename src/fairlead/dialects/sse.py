@@ -35,6 +35,9 @@ def frame(data: bytes, event: str | None = None) -> bytes:
 
 def split(whole: bytes) -> list[bytes]:
     """The raw events of bytes that end where an event ends, as `Boundary` gives them; joined they are `whole` again."""
+    if b"\r" not in whole:
+        *ended, rest = whole.split(b"\n\n")
+        return [event + b"\n\n" for event in ended] + ([rest] if rest else [])
     events, start = [], 0
     for boundary in _BOUNDARY.finditer(whole):
         events.append(whole[start : boundary.end()])
