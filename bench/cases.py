@@ -38,7 +38,7 @@ SIZES = {
     "quick": Size(
         rounds=2,
         seconds=1,
-        ladder=(1, 64),
+        ladder=(1,),
         ladder_rounds=1,
         firsts=200,
         stream_rounds=1,

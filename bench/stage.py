@@ -22,6 +22,8 @@ from bench import machine
 from bench.settings import FAIRLEAD, KEY, PROVIDER, PROXY, canned_answer
 
 LOAD_CORE, SUBJECT_CORE = 0, 1
+SOURCE = "BENCH_SRC"
+"""The variable that names another `src` folder to run the gateway from: a work tree of an older commit."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +122,7 @@ def fairlead_command(*words: str) -> list[str]:
 def fairlead_env() -> dict[str, str]:
     """The environment of the gateway: our source tree, and the secrets that its configuration refers to."""
     secrets = {"BENCH_PROVIDER_KEY": "provider-secret-of-the-bench", "BENCH_CLIENT_KEY": KEY}
-    return {**os.environ, **secrets, "PYTHONPATH": str(machine.ROOT / "src")}
+    return {**os.environ, **secrets, "PYTHONPATH": os.environ.get(SOURCE, str(machine.ROOT / "src"))}
 
 
 def pinned(core: int, command: list[str]) -> list[str]:

@@ -7,7 +7,9 @@ from fairlead.state.board import Board, Figures, is_ready
 
 def test_a_row_written_by_a_child_is_read_by_its_parent() -> None:
     board = Board(3)
-    figures = Figures(pid=7, seen_at=1.5, generation=2, connections=3, in_flight=4, requests=5, records=6, lost_records=1)
+    figures = Figures(
+        pid=7, seen_at=1.5, generation=2, connections=3, in_flight=4, requests=5, records=6, lost_records=1
+    )
     pid = os.fork()
     if not pid:
         board.write(1, figures)

@@ -38,8 +38,10 @@ _FLAT = rb'[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:[ \t\r\n]*(?:"[^"\\]*"|[-+.0-9A-Za-z]++
 _MODEL_LAST = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")[ \t\r\n]*(?:,' + _FLAT + rb")*+\}[ \t\r\n]*")
 
 
-def check(body: bytes) -> Members:
+def check(body: bytes, *, but: str | None = None) -> Members:
     """The top-level members of a JSON object, each still in its own bytes.
+
+    `but` names a member whose nesting the caller proves, by its shape or with `check_depth`.
 
     Raises GatewayError `invalid_json` with a position for anything that two JSON readers could take for two different
     things: bad or other encodings, a byte order mark, half surrogate pairs, trailing text, NaN and its kin, a number
@@ -51,9 +53,26 @@ def check(body: bytes) -> Members:
         members = _MEMBERS.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         refuse(body, error)
-    _check_depth(body, members)
+    check_depth(body, members, but=but)
     _check_steering(body, members)
     return members
+
+
+def check_depth(body: bytes, members: Members, *, but: str | None = None) -> None:
+    """Refuses a body that nests deeper than DEPTH in any of its members `but` one.
+
+    Counts brackets where that proves enough, and only where it does not drops the strings first.
+    """
+    if len(body) < _SMALL and _brackets(body) <= DEPTH:
+        return
+    for name, value in members.items():
+        if len(value) <= DEPTH or name == but:
+            continue
+        items, room = [value], DEPTH - 1
+        if memoryview(value)[0] == _ARRAY:
+            items, room = _ITEMS.decode(value), DEPTH - 2
+        if not all(_fits(items[at : at + _GROUP], room) for at in range(0, len(items), _GROUP)):
+            raise _invalid(body, f"nesting is deeper than {DEPTH}", None)
 
 
 def refuse(body: bytes, error: Exception) -> NoReturn:
@@ -121,18 +140,6 @@ def _check_encoding(body: bytes) -> None:
         body.decode()
     except UnicodeDecodeError as error:
         raise _invalid(body, "it is not UTF-8", error.start) from None
-
-
-def _check_depth(body: bytes, members: Members) -> None:
-    """Counts brackets where that proves enough, and only where it does not drops the strings first."""
-    if len(body) < _SMALL and _brackets(body) <= DEPTH:
-        return
-    for value in members.values():
-        items, room = ([value], DEPTH - 1)
-        if memoryview(value)[0] == _ARRAY:
-            items, room = _ITEMS.decode(value), DEPTH - 2
-        if not all(_fits(items[at : at + _GROUP], room) for at in range(0, len(items), _GROUP)):
-            raise _invalid(body, f"nesting is deeper than {DEPTH}", None)
 
 
 def _fits(items: list[msgspec.Raw], room: int) -> bool:

@@ -71,7 +71,7 @@ class Anthropic:
             choice_name=choice.get("name"),
             parallel=choice.get("disable_parallel_tool_use") is not True,
             schema=(config.get("format") or {}).get("schema"),
-            reasons=(body.get("thinking") or {}).get("type") in ("enabled", "adaptive"),
+            reasons=_reasons(body),
             stop=tuple(body.get("stop_sequences") or ()),
             stream=body.get("stream") is True,
             include_usage=True,
@@ -205,6 +205,13 @@ def _blocks_of(message: JsonObject) -> list[JsonObject]:
 def _tool_result(message: JsonObject) -> str | None:
     results = [block for block in _blocks_of(message) if block.get("type") == "tool_result"]
     return " ".join(text_of(block.get("content")) for block in results) if results else None
+
+
+def _reasons(body: JsonObject) -> bool:
+    """By `thinking`, or by `effort` where `thinking` says nothing."""
+    thinking = (body.get("thinking") or {}).get("type")
+    effort = (body.get("output_config") or {}).get("effort")
+    return thinking in ("enabled", "adaptive") or (thinking is None and effort is not None)
 
 
 def _spoken(content: Any) -> str:

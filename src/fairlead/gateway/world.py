@@ -159,7 +159,6 @@ class World:
             max_connections=deployment.max_connections,
         )
         pairs = (
-            ("host", url.netloc.rpartition("@")[2]),
             ("user-agent", "fairlead"),
             ("content-type", "application/json"),
             *dialect.fields(deployment.api_version),

@@ -25,7 +25,7 @@ class Client:
 
     def __init__(self) -> None:
         self._pools: dict[Origin, Pool] = {}
-        self._starts: dict[tuple[Origin, str, str, tuple[str, ...]], bytes] = {}
+        self._starts: dict[tuple[Origin, str, str, tuple[str, ...]], tuple[Pool, bytes]] = {}
         self._closed = False
 
     async def request(
@@ -49,9 +49,8 @@ class Client:
         two pieces of its body, and for all of it. The request is sent a second time only if a kept connection turned
         out to be closed, before one byte of an answer.
         """
-        start = self._starts.get((origin, method, target, accept_encoding))
-        if start is None:
-            start = self._start(origin, method, target, accept_encoding)
+        ready = self._starts.get((origin, method, target, accept_encoding))
+        pool, start = ready or self._start(origin, method, target, accept_encoding)
         if body or method in WITH_BODY:
             head = b"%b%bcontent-length: %d\r\n\r\n" % (start, fields, len(body))
         else:
@@ -63,7 +62,6 @@ class Client:
             accepts=accept_encoding,
             head_only=method == "HEAD",
         )
-        pool = self._pools.get(origin) or self._pool(origin)
         connection = pool.reuse() or await pool.acquire(connect=connect, deadline=deadline)
         try:
             return await connection.ask(head, body, terms)
@@ -104,7 +102,7 @@ class Client:
         pool = self._pools[origin] = Pool(origin)
         return pool
 
-    def _start(self, origin: Origin, method: str, target: str, accepts: tuple[str, ...]) -> bytes:
+    def _start(self, origin: Origin, method: str, target: str, accepts: tuple[str, ...]) -> tuple[Pool, bytes]:
         """The request line and the fields that depend on nothing else. ValueError: they would not be what they seem."""
         if not method.isalpha() or not method.isascii():
             raise ValueError(f"method {method!r} is not a word")
@@ -117,5 +115,6 @@ class Client:
         start = f"{method} {target} HTTP/1.1\r\nhost: {origin.host_field}\r\naccept-encoding: {accepted}\r\n"
         if len(self._starts) >= MAX_STARTS:
             self._starts.clear()
-        self._starts[origin, method, target, accepts] = start.encode("ascii")
-        return self._starts[origin, method, target, accepts]
+        pool = self._pools.get(origin) or self._pool(origin)
+        ready = self._starts[origin, method, target, accepts] = (pool, start.encode("ascii"))
+        return ready

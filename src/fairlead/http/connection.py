@@ -10,6 +10,7 @@ import ssl
 from typing import Any, Protocol, cast
 
 import httptools
+import msgspec
 
 from fairlead.http.errors import Phase, UpstreamError
 from fairlead.http.inflate import open_inflater
@@ -36,19 +37,14 @@ class Owner(Protocol):
         ...
 
 
-class Terms:
-    """What one exchange must keep to. Instants are loop time."""
+class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one exchange must keep to, in seconds; the deadline is an instant of loop time."""
 
-    __slots__ = ("accepts", "deadline", "first_byte", "head_only", "idle")
-
-    def __init__(
-        self, *, first_byte: float, idle: float, deadline: float, accepts: tuple[str, ...], head_only: bool
-    ) -> None:
-        self.first_byte = first_byte
-        self.idle = idle
-        self.deadline = deadline
-        self.accepts = accepts
-        self.head_only = head_only
+    first_byte: float
+    idle: float
+    deadline: float
+    accepts: tuple[str, ...] = ()
+    head_only: bool = False
 
 
 class Connection(asyncio.Protocol):
@@ -58,9 +54,7 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_done",
         "_due_at",
-        "_fields",
         "_first_by",
-        "_head",
         "_headers",
         "_interim",
         "_keeps",
@@ -69,6 +63,7 @@ class Connection(asyncio.Protocol):
         "_owner",
         "_parser",
         "_reading",
+        "_repeats",
         "_reply",
         "_seen_at",
         "_silent",
@@ -90,8 +85,7 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._terms: Terms = cast("Terms", None)
         self._headers: dict[bytes, bytes] = {}
-        self._fields = 0
-        self._head = 0
+        self._repeats = 0
         self._since_body = 0
         self._interim = False
         self._done = False
@@ -213,23 +207,17 @@ class Connection(asyncio.Protocol):
             raise UpstreamError("protocol", "bytes after the answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields += 1
-        self._head += len(name) + len(value)
-        if self._fields > MAX_FIELDS or self._head > MAX_HEAD:
-            raise UpstreamError("protocol", f"the answer's head is over {MAX_FIELDS} fields or {MAX_HEAD} bytes")
-        if self._reply is not None:
-            return  # a trailer
         headers = self._headers
         name = name.lower()
         if name in headers:
+            self._repeats += 1
             headers[name] += b", " + value
         else:
             headers[name] = value
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        headers, self._headers = self._headers, {}
-        self._fields = self._head = 0
+        headers = self._take_headers()
         if status < 200:
             if status < 100 or status == 101:
                 raise UpstreamError("protocol", f"the answer's status {status} is none that we asked for")
@@ -254,6 +242,15 @@ class Connection(asyncio.Protocol):
         self._done = True
 
     # Inside.
+
+    def _take_headers(self) -> dict[bytes, bytes]:
+        headers, self._headers = self._headers, {}
+        if len(headers) + self._repeats > MAX_FIELDS:
+            raise UpstreamError("protocol", f"the answer's head has over {MAX_FIELDS} fields")
+        self._repeats = 0
+        if self._since_body > MAX_HEAD and sum(map(len, (*headers, *headers.values()))) > MAX_HEAD:
+            raise UpstreamError("protocol", f"the answer's head is over {MAX_HEAD} bytes")
+        return headers
 
     def _open(self, status: int, headers: dict[bytes, bytes]) -> Reply:
         self._keeps = self._parser.should_keep_alive()
@@ -296,8 +293,11 @@ class Connection(asyncio.Protocol):
         """The answer is whole: hand the connection back, or close it."""
         reply = self._reply
         self._done = False
-        self._since_body = self._fields = self._head = 0
-        if self._keeps and not self._transport.get_write_buffer_size() and not self._transport.is_closing():
+        self._since_body = 0
+        if self._headers:
+            self._headers = {}  # a trailer, which nobody asked for
+            self._repeats = 0
+        if self._keeps and not self._transport.get_write_buffer_size():
             self.resume()
             self._answer = self._reply = None
             self.reused = True

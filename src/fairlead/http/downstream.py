@@ -30,7 +30,7 @@ _log = logging.getLogger("fairlead.http")
 _RESET = struct.pack("ii", 1, 0)
 
 
-class Connection(asyncio.Protocol):
+class Downstream(asyncio.Protocol):
     """Exchanges of one client, handled one after the other while the input is always watched."""
 
     __slots__ = (

@@ -105,9 +105,13 @@ class Reply:
 
         `sink` is called from the event loop, not in a task. What it raises ends the answer and is raised here.
         """
-        before, self._sink = self._take(), sink
-        if before:
-            self._deliver(before)
+        if self._pieces:
+            try:
+                sink(self._take())
+            except BaseException as error:
+                self.fail(error)
+                raise
+        self._sink = sink
         if not self.complete and self._error is None:
             await self._wait()
         if self._error is not None:
@@ -137,11 +141,16 @@ class Reply:
 
     def arrive(self, data: bytes) -> None:
         """Bytes of the body as they were sent."""
-        if self._inflater is None:
-            self._deliver(data)
-        elif self._error is None:
+        if self._inflater is not None:
             self._inflater.feed(data)
             self._pump()
+        elif self._sink is not None:
+            try:
+                self._sink(data)
+            except BaseException as error:
+                self.fail(error)
+        else:
+            self._keep(data)
 
     def finish(self) -> None:
         """The framing's clean end; the connection is no longer ours."""
@@ -189,15 +198,6 @@ class Reply:
             self._source.resume()
         self._pump()
 
-    def _deliver(self, piece: bytes) -> None:
-        if self._sink is not None:
-            try:
-                self._sink(piece)
-            except BaseException as error:
-                self.fail(error)
-        elif self._error is None:
-            self._keep(piece)
-
     def _keep(self, piece: bytes) -> None:
         self._pieces.append(piece)
         self._size += len(piece)
@@ -223,7 +223,7 @@ class Reply:
         try:
             while self._error is None and (room := self._room()) and self._decode(inflater, room):
                 pass
-        except UpstreamError as error:
+        except BaseException as error:
             self.fail(error)
         finally:
             self._pumping = False
@@ -231,8 +231,10 @@ class Reply:
     def _decode(self, inflater: Inflater, room: int) -> bool:
         """One step; False: more must arrive first."""
         piece = inflater.step(room)
-        if piece:
-            self._deliver(piece)
+        if piece and self._sink is not None:
+            self._sink(piece)
+        elif piece:
+            self._keep(piece)
         elif self._received and not inflater.whole:
             raise UpstreamError("cut", "the answer's compressed body broke off")
         elif self._received:

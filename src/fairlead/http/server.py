@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from fairlead.http import fields as header_lines
-from fairlead.http.downstream import Connection
+from fairlead.http.downstream import Downstream
 from fairlead.http.exchange import Exchange
 from fairlead.http.head import RequestRefused
 
@@ -65,7 +65,7 @@ class Server:
         self.limits = limits
         self.refuse = refuse
         self.draining = False
-        self.connections: set[Connection] = set()
+        self.connections: set[Downstream] = set()
         self.in_flight = 0
         self.requests = 0
         self._listeners: list[asyncio.AbstractServer] = []
@@ -87,7 +87,7 @@ class Server:
         if tls is not None:
             tls.minimum_version = max(tls.minimum_version, ssl.TLSVersion.TLSv1_2)
         listener = await loop.create_server(
-            lambda: Connection(self),
+            lambda: Downstream(self),
             sock=sock,
             backlog=BACKLOG,
             ssl=tls,
@@ -118,7 +118,7 @@ class Server:
             self._sweeper.cancel()
             self._sweeper = None
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Downstream) -> None:
         """A connection is lost and nothing is left of its work."""
         self.connections.discard(connection)
         if not self.connections:

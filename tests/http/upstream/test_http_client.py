@@ -1,7 +1,7 @@
 """Requests as they are sent, answers as they are framed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from fairlead.http.client import Client, Origin, Reply, UpstreamError
 
 Start = Callable[..., Awaitable[Any]]
-Ask = Callable[..., Awaitable[Reply]]
+Ask = Callable[..., Coroutine[Any, Any, Reply]]
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 ASK, EOF, RESET = "read one request", "close", "reset"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -38,7 +38,7 @@ async def test_a_large_body_arrives_whole(upstream: Start, ask: Ask) -> None:
     [("GET", "/a b"), ("GET", "a"), ("GET", "/a\r\nx: y"), ("G T", "/"), ("GET", "/é"), ("", "/"), ("GET", "")],
 )
 async def test_a_request_line_that_would_not_be_one_is_refused(method: str, target: str, ask: Ask) -> None:
-    with pytest.raises(ValueError, match="method|target"):
+    with pytest.raises(ValueError, match=r"method|target"):
         await ask(None, method, target, origin={"port": 1})
 
 
@@ -192,7 +192,7 @@ async def test_environment_proxies_are_ignored(upstream: Start, ask: Ask, monkey
     ],
 )
 def test_an_origin_is_checked(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="origin|max_connections|proxy") as failure:
+    with pytest.raises(ValueError, match=r"origin|max_connections|proxy") as failure:
         Origin(**{"scheme": "http", "host": "a", "port": 80, **wrong})
     assert "SECRET" not in str(failure.value)
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import gzip
+import itertools
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, cast
 
 import brotli
@@ -17,7 +18,7 @@ from fairlead.http.connection import Connection, Terms
 from fairlead.http.inflate import ENCODINGS
 
 Start = Callable[..., Awaitable[Any]]
-Ask = Callable[..., Awaitable[Reply]]
+Ask = Callable[..., Coroutine[Any, Any, Reply]]
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 ASK, EOF = "read one request", "close"
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -56,11 +57,15 @@ async def test_what_came_before_a_cut_is_delivered_first(way: str, upstream: Sta
     reply = await ask(await upstream([ASK, head + b"abc", EOF]))
     taken: list[bytes] = []
     await asyncio.sleep(0.02)
-    with pytest.raises(UpstreamError) as failure:
+
+    async def take() -> None:
         if way == "pipe":
             await reply.pipe(taken.append)
-        while True:
-            taken.append(await reply.piece())
+        while piece := await reply.piece():
+            taken.append(piece)
+
+    with pytest.raises(UpstreamError) as failure:
+        await take()
     assert (b"".join(taken), failure.value.kind) == (b"abc", "cut")
 
 
@@ -342,7 +347,7 @@ CASES = [
 def test_no_cut_of_the_bytes_changes_the_answer(case: tuple[bytes, bool], cuts: set[int]) -> None:
     answer, end = case
     marks = [0, *sorted(cut for cut in cuts if cut < len(answer)), len(answer)]
-    pieces = [answer[start:stop] for start, stop in zip(marks, marks[1:], strict=False)]
+    pieces = [answer[start:stop] for start, stop in itertools.pairwise(marks)]
     assert asyncio.run(play(pieces, end)) == asyncio.run(play([answer], end))
 
 

@@ -1,7 +1,7 @@
 """The four clocks: each names its phase, closes the connection and leaves others alone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from fairlead.http.client import Client, Reply, UpstreamError
 
 Start = Callable[..., Awaitable[Any]]
-Ask = Callable[..., Awaitable[Reply]]
+Ask = Callable[..., Coroutine[Any, Any, Reply]]
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 ASK, EOF, HOLD = "read one request", "close", "wait until the client closes"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -1,7 +1,7 @@
 """Connections: how many, which one, who waits, and that nothing is ever left behind."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from fairlead.http import connection
 from fairlead.http.client import Client, Origin, Reply, UpstreamError
 
 Start = Callable[..., Awaitable[Any]]
-Ask = Callable[..., Awaitable[Reply]]
+Ask = Callable[..., Coroutine[Any, Any, Reply]]
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 ASK, EOF, RESET, HOLD = "read one request", "close", "reset", "wait until the client closes"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from fairlead.http.client import Client, Reply, UpstreamError
 
 Start = Callable[..., Awaitable[Any]]
-Ask = Callable[..., Awaitable[Reply]]
+Ask = Callable[..., Coroutine[Any, Any, Reply]]
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
 ASK, EOF, HOLD = "read one request", "close", "wait until the client closes"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -4,7 +4,7 @@ It knows the few members that steer. It must not understand the messages: they p
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from fairlead.dialects.ask import Ask
 MODEL_LENGTH = 256
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
+_M = TypeVar("_M")
 _Limit = Annotated[int, msgspec.Meta(ge=0)] | None
 
 
@@ -27,34 +28,64 @@ class _Message(msgspec.Struct, frozen=True, gc=False):
     content: str | list[_Part] | None = None
 
 
+class _FlatPart(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    type: str = ""
+    text: str | None = None
+    image_url: dict[str, str | None] | None = None
+    refusal: str | None = None
+    cache_control: dict[str, str] | None = None
+
+
+class _FlatCalled(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    name: str = ""
+    arguments: str = ""
+
+
+class _FlatCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    id: str = ""
+    type: str = ""
+    function: _FlatCalled = _FlatCalled()
+
+
+class _FlatMessage(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A message without a member that could nest: to be one is the cheapest proof that it does not nest deep."""
+
+    role: str
+    content: str | list[_FlatPart] | None = None
+    name: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[_FlatCall] | None = None
+    tool_call_id: str | None = None
+
+
 class _StreamOptions(msgspec.Struct, frozen=True, gc=False):
     include_usage: bool | None = None
 
 
-class _Body(msgspec.Struct, frozen=True):
+class _Body(msgspec.Struct, Generic[_M], frozen=True):
     model: str
-    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
+    messages: Annotated[list[_M], msgspec.Meta(min_length=1)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     tools: list[msgspec.Raw] | None = None
     functions: list[msgspec.Raw] | None = None
-    max_tokens: _Limit = None
-    max_completion_tokens: _Limit = None
+    max_tokens: _M = TypeVar("_M")
+_Limit = None
+    max_completion_tokens: _M = TypeVar("_M")
+_Limit = None
     user: str | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
 
 
-_decode = msgspec.json.Decoder(_Body).decode
+_flat = msgspec.json.Decoder(_Body[_FlatMessage]).decode
+_any = msgspec.json.Decoder(_Body[_Message]).decode
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 
 
 def ask(body: bytes) -> Ask:
     """What routing needs of `body`. Raises GatewayError for bad JSON and for wrong shapes, naming the member."""
-    gate.check(body)
-    try:
-        wire = _decode(body)
-    except msgspec.DecodeError as error:
-        gate.refuse(body, error)
+    wire = _decode(body)
     check_model(wire.model)
     options = wire.stream_options
     return Ask(
@@ -70,6 +101,18 @@ def ask(body: bytes) -> Ask:
         user=wire.user,
         n=wire.n or 1,
     )
+
+
+def _decode(body: bytes) -> _Body[_FlatMessage] | _Body[_Message]:
+    members = gate.check(body, but="messages")
+    try:
+        return _flat(body)
+    except msgspec.DecodeError:
+        gate.check_depth(body, members)
+    try:
+        return _any(body)
+    except msgspec.DecodeError as error:
+        gate.refuse(body, error)
 
 
 def check_model(model: str) -> None:

@@ -243,8 +243,8 @@ def _content(content: _Content) -> Iterator[Text | Image | Refusal]:
                 yield Text(text=text)
             case _RefusalPart(refusal=refusal):
                 yield Refusal(text=refusal)
-            case _ImagePart(image_url=image):
-                yield _image(image)
+            case _:
+                yield _image(part.image_url)
 
 
 def _image(image: _ImageUrl) -> Image:

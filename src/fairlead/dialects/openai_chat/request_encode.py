@@ -95,7 +95,7 @@ def _part(part: Text | Image | Refusal) -> Json:
             return {"type": "text", "text": text}
         case Refusal(text=text):
             return {"type": "refusal", "refusal": text}
-        case Image():
+        case _:
             return {"type": "image_url", "image_url": _given({"url": _url(part), "detail": part.detail})}
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from fairlead.canonical.events import (
-    Broken,
     Event,
     Finished,
     ReasoningDelta,
@@ -56,7 +55,7 @@ class Encoder:
                 return self._start(event)
             case Finished():
                 return self._finish(event)
-            case Broken():
+            case _:
                 return encode_broken(event)
 
     def _start(self, event: Started) -> bytes:
