@@ -1,0 +1,80 @@
+"""`fairlead explain`: which deployments a request would try, in which order, and why each other one is skipped.
+
+It asks the policy that workers ask, with a fleet that is all healthy. It must not contact anyone.
+"""
+
+import argparse
+import os
+import sys
+from random import Random
+from typing import Any
+
+from fairlead.canonical.routing import Choice, Route, Snapshot
+from fairlead.cli.output import print_json, print_problems, print_table
+from fairlead.config.load import load
+from fairlead.config.problems import did_you_mean
+from fairlead.policy.health import Fleet
+from fairlead.policy.select import Needs, consider
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where a deployment would be tried, else 1."""
+    loaded = load(args.config, os.environ)
+    if loaded.snapshot is None:
+        print_problems(loaded.errors)
+        return 1
+    route = route_for(loaded.snapshot, args.model)
+    if route is None:
+        names = [route.model for route in loaded.snapshot.routes]
+        print(f"fairlead explain: no route serves {args.model!r}{did_you_mean(args.model, names)}", file=sys.stderr)
+        return 1
+    explained = _explained(route, args, set(loaded.snapshot.secrets))
+    if args.json:
+        print_json(explained)
+    else:
+        _print(explained)
+    return 0 if explained["tried"] else 1
+
+
+def route_for(snapshot: Snapshot, model: str) -> Route | None:
+    """The route with exactly this name, else the longest wildcard that matches."""
+    matching = [
+        route
+        for route in snapshot.routes
+        if route.model == model or (route.model.endswith("*") and model.startswith(route.model[:-1]))
+    ]
+    return max(matching, key=lambda route: (route.model == model, len(route.model)), default=None)
+
+
+def _explained(route: Route, args: argparse.Namespace, secrets: set[str]) -> dict[str, Any]:
+    needs = Needs(tools=args.tools, images=args.images)
+    usable, skipped = consider(route, Fleet(Random(0)), 0.0, needs=needs, secrets=secrets)
+    return {
+        "model": args.model,
+        "route": route.model,
+        "select": route.select,
+        "attempts": {"same_deployment": 1 + route.retry.attempts, "all": route.retry.max_attempts},
+        "tried": [_tried(choice, args.model) for choice in usable],
+        "skipped": [{"deployment": skip.deployment, "reason": skip.reason} for skip in skipped],
+    }
+
+
+def _tried(choice: Choice, asked: str) -> dict[str, Any]:
+    deployment = choice.deployment
+    model = asked.removeprefix(f"{deployment.provider}/") if deployment.model == "*" else deployment.model
+    return {"deployment": deployment.name, "rank": choice.rank, "weight": choice.weight, "model": model}
+
+
+def _print(explained: dict[str, Any]) -> None:
+    attempts = explained["attempts"]
+    print(f"{explained['model']!r} is served by the route {explained['route']!r}, select: {explained['select']}")
+    print(f"at most {attempts['same_deployment']} attempts on a deployment, {attempts['all']} in all\n")
+    if explained["tried"]:
+        print_table(
+            ("RANK", "DEPLOYMENT", "MODEL", "WEIGHT"),
+            [(str(one["rank"]), one["deployment"], one["model"], f"{one['weight']:g}") for one in explained["tried"]],
+        )
+    else:
+        print("no deployment would be tried")
+    for skip in explained["skipped"]:
+        print(f"skipped: {skip['deployment']}: {skip['reason']}")
