@@ -319,6 +319,18 @@ async def test_a_client_that_takes_nothing_is_cut_off(serve: Serve, until: Until
     sock.close()
 
 
+async def test_a_client_that_ends_its_side_and_takes_nothing_is_cut_off(serve: Serve, until: Until) -> None:
+    async def handle(exchange: Exchange) -> None:
+        exchange.send(200, b"", b"a" * 3_000_000)
+
+    served = await serve(handle, Limits(write_timeout=SOON))
+    sock = await non_reader(served.port, GET)
+    await until(lambda: served.server.requests == 1 and served.server.in_flight == 0)
+    sock.shutdown(socket.SHUT_WR)
+    await until(lambda: served.server.open_connections == 0)
+    sock.close()
+
+
 async def test_a_slow_reader_is_not_cut_off(serve: Serve) -> None:
     async def handle(exchange: Exchange) -> None:
         exchange.start(200, b"")

@@ -109,6 +109,8 @@ class Downstream(asyncio.Protocol):
     def eof_received(self) -> None:
         """A client that ends its side is gone: nobody who waits for an answer does that."""
         self._leave()
+        self._closing = True  # the transport closes itself once an answer that has ended is sent
+        self._watch_writes_from(self._loop.time())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._leave()

@@ -123,7 +123,7 @@ class Exchange:
         connection = self._connection_line()
         line = STATUS_LINES.get(status) or status_line(status)
         if status in BODILESS:
-            self._link.put(b"%b%b%b\r\n" % (line, fields, connection))
+            self._link.put(b"".join((line, fields, connection, b"\r\n")))
             return
         content = b"" if self.method == "HEAD" else body
         self._link.put(b"%b%bcontent-length: %d\r\n%b\r\n%b" % (line, fields, len(body), connection, content))
