@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.config.bind import MAX_NODES, bind, keys_of
+from fairlead.config.bind import MAX_NODES, MAX_PROBLEMS, bind, keys_of
 from fairlead.config.model import Config, Deployment
 from fairlead.config.problems import Findings
 from fairlead.config.shape import record_of
@@ -83,6 +83,32 @@ def config(text: str) -> Config:
             "database: postgresql://h",
             "f.yaml:1:11: database: this version has the embedded database only; write null",
         ),
+        (
+            "providers: {a/b: {}}",
+            "f.yaml:1:13: providers.a/b: 'a/b' is not a name of letters, digits, '.', '_' and '-'",
+        ),
+        (
+            "tenants: {'': {}}",
+            "f.yaml:1:11: tenants.'': '' is not a name of letters, digits, '.', '_' and '-'",
+        ),
+        (
+            "providers: {a: {headers: {Content-Length: 1}}}",
+            "f.yaml:1:27: providers.a.headers.Content-Length: 'Content-Length' is set by the gateway itself",
+        ),
+        (
+            "providers: {a: {headers: {'x y': 1}}}",
+            "f.yaml:1:27: providers.a.headers.x y: 'x y' is not a header's name",
+        ),
+        (
+            'providers: {a: {headers: {x: "a\\r\\nb: c"}}}',
+            "f.yaml:1:30: providers.a.headers.x: 'a\\r\\nb: c' is not one line of ASCII",
+        ),
+        (
+            "providers: {a: {base_url: 'http://u:p@h/v1'}}",
+            ("f.yaml:1:27: providers.a.base_url: must be a URL without user, query and fragment"),
+        ),
+        ('data: "a\\nb"', "f.yaml:1:7: data: must not be empty, and must be one line"),
+        ('"se\\nrver": 1', "f.yaml:1:1: 'se\\nrver': unknown key 'se\\nrver'; did you mean 'server'?"),
         ("[a]: b", "f.yaml:1:1: a key must be a word"),
         ("data: !!python/name:os.system x", "f.yaml:1:7: data: YAML tags are not used here; remove it"),
         ("data: !x y", "f.yaml:1:7: data: YAML tags are not used here; remove it"),
@@ -208,6 +234,37 @@ def test_values_of_every_kind() -> None:
     assert (bound.server.max_body, bound.server.drain) == (1 << 20, 0.0)
     assert bound.server.tls is not None
     assert bound.providers["a"].headers == {"x-a": "b c"}
+
+
+def test_after_so_many_errors_it_stops_looking() -> None:
+    found = problems("\n".join(f"key{n}: 1" for n in range(50_000)))
+    assert len(found) == MAX_PROBLEMS + 1
+    assert any("200 errors and more" in line for line in found)
+
+
+def test_headers_are_in_lower_case() -> None:
+    assert config("providers: {a: {headers: {X-Team: ml}}}").providers["a"].headers == {"x-team": "ml"}
+
+
+@pytest.mark.parametrize(
+    "text", ["server: {workers: 2, drain: 1s}", "a: [", "a: *b", '"\\U00110000": 1', "a: \x01", "["]
+)
+def test_without_the_c_loader_it_is_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML may have been built without libyaml; then its slower loader takes over."""
+
+    def bound() -> tuple[Config | None, bool]:
+        findings = Findings("f.yaml")
+        value = bind(text.encode(), findings)
+        return value, findings.has_errors()
+
+    fast = bound()
+    monkeypatch.setattr("fairlead.config.source._LOADER", yaml.SafeLoader)
+    assert bound() == fast
+
+
+def test_the_slower_loaders_words_show_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.config.source._LOADER", yaml.SafeLoader)
+    assert problems("a: *canary") == ["f.yaml:1:4: not valid YAML: found undefined alias '...'"]
 
 
 def test_no_message_shows_a_secret() -> None:

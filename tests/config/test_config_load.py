@@ -80,6 +80,11 @@ def test_nothing_loaded_prints_a_secret(here: Path) -> None:
     assert "canary" not in repr(loaded) + repr(loaded.config) + "".join(map(str, loaded.problems))
 
 
+def test_an_admin_key_that_does_not_resolve_is_none(here: Path) -> None:
+    (here / "a.yaml").write_text("admin: {key: env://NOPE}")
+    assert load("a.yaml", {}).admin_key is None
+
+
 def test_the_demo_may_have_a_short_key(here: Path) -> None:
     (here / "d.yaml").write_text("keys: [{name: demo, key: fl-demo}]")
     assert load("d.yaml", {}).snapshot is None

@@ -94,6 +94,17 @@ def warnings(text: str) -> list[str]:
             ["f.yaml:2:22: providers.openai.base_url: the URL has no path; most APIs begin at /v1"],
         ),
         (
+            (
+                "server: {tls: {cert: /nowhere/c, key: /dev/null/k}}\n"
+                "providers: {openai: {ca: /nowhere/ca}}\nroutes: [{model: a, deployments: [openai/gpt-4o]}]"
+            ),
+            [
+                "f.yaml:1:22: server.tls.cert: there is no file '/nowhere/c'",
+                "f.yaml:1:39: server.tls.key: there is no file '/dev/null/k'",
+                "f.yaml:2:26: providers.openai.ca: there is no file '/nowhere/ca'",
+            ],
+        ),
+        (
             "routes: [{model: a, deployments: [{use: openai/gpt-4o, weight: 0}, {use: openai/o3, priority: 2}]}]",
             ["f.yaml:1:10: routes[0]: every first choice of the route 'a' has weight 0"],
         ),

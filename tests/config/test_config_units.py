@@ -19,6 +19,7 @@ from fairlead.config.units import (
     parse_count,
     parse_duration,
     parse_size,
+    parse_url,
     whole,
 )
 
@@ -92,6 +93,30 @@ def test_what_is_no_address(text: str) -> None:
         parse_address(text)
 
 
+@pytest.mark.parametrize("text", ["http://h", "https://a-b.c:1/v1", "http://[::1]:80/x", "http://127.0.0.1:9/v1/"])
+def test_urls(text: str) -> None:
+    assert parse_url(text) == text.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "h/v1", "ftp://h", "http://", "http://h:0", "http://h:99999", "http://h:x", "http://[::1"),
+        *("http://h /", "http://h\n", "http://hé/", "http://h/é"),
+    ],
+)
+def test_what_is_no_url(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an http"):
+        parse_url(text)
+
+
+@pytest.mark.parametrize("text", ["http://u:canary@h/", "http://h/?key=canary", "http://h/#canary"])
+def test_where_a_password_could_be_the_url_is_not_shown(text: str) -> None:
+    with pytest.raises(ValueError, match="without user, query and fragment") as caught:
+        parse_url(text)
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["yes", "no", "on", "off", "1", "tRue", ""])
 def test_words_of_yaml_1_1_are_not_booleans(text: str) -> None:
     with pytest.raises(ValueError, match="true or false"):
@@ -108,7 +133,16 @@ def test_bounds_hold() -> None:
 
 @pytest.mark.parametrize(
     "parse",
-    [parse_duration, parse_size, parse_count, parse_address, parse_boolean, number(0, 9).parse, whole(0, 9).parse],
+    [
+        parse_duration,
+        parse_size,
+        parse_count,
+        parse_address,
+        parse_boolean,
+        parse_url,
+        number(0, 9).parse,
+        whole(0, 9).parse,
+    ],
 )
 @given(text=st.text())
 def test_a_parser_gives_a_value_or_says_why_not(parse: Callable[[str], object], text: str) -> None:

@@ -4,7 +4,7 @@ import argparse
 import os
 
 from fairlead.cli.output import print_json, print_problems
-from fairlead.config.load import Loaded, load
+from fairlead.config.load import ENVIRONMENT, Loaded, load
 from fairlead.config.review import review
 from fairlead.config.shipped import catalog
 
@@ -12,7 +12,7 @@ from fairlead.config.shipped import catalog
 def run(args: argparse.Namespace) -> int:
     """0 where nothing is worse than a warning, else 1."""
     loaded = load(args.config, os.environ)
-    if loaded.config is not None and loaded.snapshot is not None:
+    if loaded.config is not None and loaded.snapshot is not None and loaded.file != ENVIRONMENT:
         review(loaded.config, loaded.snapshot, catalog(), loaded.findings)
     errors = len(loaded.errors)
     if args.json:

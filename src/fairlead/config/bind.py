@@ -10,13 +10,16 @@ from typing import Any, Final
 import yaml
 
 from fairlead.config.model import Config
-from fairlead.config.problems import Findings, Place, did_you_mean
+from fairlead.config.problems import Findings, Place, did_you_mean, step
 from fairlead.config.shape import Listed, Named, Nullable, Record, Scalar, Shape, Words, record_of
 from fairlead.config.source import place_of, read_tree
 from fairlead.config.units import shown
 
 MAX_NODES = 100_000
 """Values after aliases are followed, so that a few lines of aliases cannot make billions."""
+
+MAX_PROBLEMS = 200
+"""Hints take time, and nobody reads on."""
 
 _CORE = "tag:yaml.org,2002:"
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -34,7 +37,7 @@ MISSING: Final = _Missing()
 
 
 class _TooMuchError(Exception):
-    """The tree has more values than MAX_NODES."""
+    """There is more than anyone wants to read, or wait for."""
 
 
 def bind(source: bytes, findings: Findings) -> Config | None:
@@ -45,8 +48,11 @@ def bind(source: bytes, findings: Findings) -> Config | None:
     shape = record_of(Config)
     try:
         value = Config() if node is None else Binder(findings).bind(node, shape, "")
-    except (_TooMuchError, RecursionError):
-        findings.error("", f"the aliases in this file stand for more than {MAX_NODES} values")
+    except _TooMuchError as error:
+        findings.error("", str(error))
+        return None
+    except RecursionError:
+        findings.error("", "a << merge contains itself")
         return None
     return value if isinstance(value, Config) and not findings.has_errors() else None
 
@@ -109,9 +115,12 @@ class Binder:
             return {}
         if not isinstance(node, yaml.MappingNode):
             return self._wrong(path, f"must be a mapping, not {_kind(node)}", place_of(node.start_mark))
-        values = {
-            key.value: self.bind(value, shape.value, f"{path}.{key.value}") for key, value in self._items(node, path)
-        }
+        values: dict[str, Any] = {}
+        for key, value in self._items(node, path):
+            try:
+                values[shape.key.parse(key.value)] = self.bind(value, shape.value, step(path, key.value))
+            except ValueError as error:
+                self._wrong(step(path, key.value), str(error), place_of(key.start_mark))
         return MISSING if MISSING in values.values() else values
 
     def _record(self, node: yaml.Node, shape: Record, path: str) -> Any:
@@ -122,7 +131,7 @@ class Binder:
         values: dict[str, Any] = {}
         meant: set[str] = set()
         for key, value in self._items(node, path):
-            inner = f"{path}.{key.value}" if path else key.value
+            inner = step(path, key.value)
             found = shape.field(key.value)
             if found is None:
                 meant |= self._unknown(key, shape, inner)
@@ -166,9 +175,10 @@ class Binder:
             elif key.tag == _CORE + "merge":
                 merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
             elif key.value in seen:
-                inner = f"{path}.{key.value}" if path else key.value
                 first = seen[key.value].line
-                self._wrong(inner, f"the key {shown(key.value)} is here twice; first on line {first}", place)
+                self._wrong(
+                    step(path, key.value), f"the key {shown(key.value)} is here twice; first on line {first}", place
+                )
             else:
                 seen[key.value] = place
                 yield key, value
@@ -184,10 +194,12 @@ class Binder:
     def _count(self) -> None:
         self._seen += 1
         if self._seen > MAX_NODES:
-            raise _TooMuchError
+            raise _TooMuchError(f"the aliases in this file stand for more than {MAX_NODES} values")
 
     def _wrong(self, path: str, message: str, place: Place) -> _Missing:
         self._findings.error(path, message, place)
+        if len(self._findings.problems) >= MAX_PROBLEMS:
+            raise _TooMuchError(f"there are {MAX_PROBLEMS} errors and more; those after them are not looked for")
         return MISSING
 
 

@@ -70,7 +70,7 @@ def deployment_of(
         provider=provider,
         model=model_id,
         dialect=endpoint.row.dialect,
-        base_url=(settings.base_url or endpoint.row.base_url).rstrip("/"),
+        base_url=settings.base_url or endpoint.row.base_url,
         auth=_auth(endpoint),
         credential=provider if endpoint.needs_credential else "",
         headers=tuple(sorted(settings.headers.items())),
@@ -94,9 +94,6 @@ def _endpoint(
 ) -> Endpoint | None:
     kind = settings.kind or name
     row = catalog.providers.get(kind)
-    if "/" in name or not name:
-        findings.error(path, f"the provider name {name!r} must not be empty or hold a '/'")
-        return None
     if row is None:
         _unknown_kind(settings, path, catalog, findings)
         return None

@@ -13,7 +13,7 @@ from fairlead.catalog.table import Catalog
 from fairlead.config import model
 from fairlead.config.bind import bind
 from fairlead.config.compile import SHORTEST_KEY, World, compile_config
-from fairlead.config.problems import Findings, Problem
+from fairlead.config.problems import Findings, Place, Problem
 from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
 from fairlead.config.shipped import catalog
 from fairlead.config.source import MAX_BYTES
@@ -103,7 +103,7 @@ def _by_priority(uses: list[str]) -> tuple[model.Deployment, ...]:
 
 
 def _from_environment(world: World) -> Loaded:
-    findings = Findings(ENVIRONMENT)
+    findings = Findings(ENVIRONMENT, Place())
     config = from_keys(world.catalog, world.environ)
     if config is None:
         variables = [row.keys[0] for row in world.catalog.providers.values() if row.keys]

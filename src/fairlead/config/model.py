@@ -4,6 +4,7 @@ Frozen values only. It must not know YAML, nor what the gateway makes of a value
 The JSON Schema and the documentation's tables are checked against this file.
 """
 
+import re
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -24,9 +25,14 @@ from fairlead.config.units import (
     Url,
     matching,
     number,
+    shown,
     whole,
 )
 
+_OWN_HEADERS = frozenset({
+    "authorization", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+    "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "x-api-key", "api-key",
+})  # fmt: skip
 _SERVER = routing.Server()
 _RETRY = routing.Retry()
 _TIMEOUTS = routing.Timeouts()
@@ -43,6 +49,15 @@ def _only(name: str, values: str, message: str) -> Unit:
     return Unit(name=name, parse=parse, schema={"enum": values.split()})
 
 
+def _header_name(text: str) -> str:
+    """In lower case; fields that frame a message or carry the credential are the gateway's own."""
+    if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", text) is None:
+        raise ValueError(f"{shown(text)} is not a header's name")
+    if text.lower() in _OWN_HEADERS:
+        raise ValueError(f"{shown(text)} is set by the gateway itself")
+    return text.lower()
+
+
 Doc = msgspec.Meta
 SecretText = Annotated[Secret, SECRET]
 Flag = Annotated[bool, BOOLEAN]
@@ -55,6 +70,10 @@ ModelName = Annotated[
 Dollars = Annotated[
     str, matching("dollars", r"\d{1,6}(?:\.\d{1,9})?", "a price in US dollars per million tokens, such as 0.15")
 ]
+Name = Annotated[
+    str, matching("name", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of letters, digits, '.', '_' and '-'")
+]
+HeaderName = Annotated[str, Unit(name="header name", parse=_header_name)]
 HeaderValue = Annotated[str, matching("header value", r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", "one line of ASCII")]
 
 
@@ -116,7 +135,7 @@ class Provider(Section, frozen=True, kw_only=True):
         routing.Auth | None, Doc(description="How the credential is sent. Unset: as the catalog row says.")
     ] = None
     headers: Annotated[
-        dict[str, HeaderValue], Doc(description="Further headers for every request to this provider.")
+        dict[HeaderName, HeaderValue], Doc(description="Further headers for every request to this provider.")
     ] = {}
     api_version: Annotated[Text | None, Doc(description="The provider's API version. Unset: the dialect's own.")] = None
     region: Annotated[Text | None, Doc(description="Where the provider processes data, such as `eu`.")] = None
@@ -233,7 +252,7 @@ class Route(Section, frozen=True, kw_only=True):
 class Tenant(Section, frozen=True, kw_only=True):
     later: ClassVar[tuple[str, ...]] = ("tier", "residency", "guardrails", "limits")
 
-    tags: Annotated[dict[str, Text], Doc(description="Words that usage can be grouped by.")] = {}
+    tags: Annotated[dict[Text, Text], Doc(description="Words that usage can be grouped by.")] = {}
 
 
 class Key(Section, frozen=True, kw_only=True):
@@ -241,7 +260,7 @@ class Key(Section, frozen=True, kw_only=True):
 
     name: Annotated[Text, Doc(description="What the key is called in logs and usage.")]
     key: Annotated[SecretText, Doc(description="The key itself, of 20 characters or more, or a reference to it.")]
-    tenant: Annotated[Text | None, Doc(description="Who pays: a name under `tenants`.")] = None
+    tenant: Annotated[Name | None, Doc(description="Who pays: a name under `tenants`.")] = None
     models: Annotated[
         tuple[ModelName, ...], Doc(description="The models that may be asked for; empty: every route.")
     ] = ()
@@ -264,9 +283,9 @@ class Config(Section, frozen=True, kw_only=True):
         _only("state", "local", "this version keeps state on this machine only; write local"),
         Doc(description="`local`: on this machine."),
     ] = "local"
-    providers: Annotated[dict[str, Provider], Doc(description="Who can answer, by a name of your choice.")] = {}
+    providers: Annotated[dict[Name, Provider], Doc(description="Who can answer, by a name of your choice.")] = {}
     routes: Annotated[tuple[Route, ...], Doc(description="Model names and what answers for them.")] = ()
-    tenants: Annotated[dict[str, Tenant], Doc(description="Who pays, by name.")] = {}
+    tenants: Annotated[dict[Name, Tenant], Doc(description="Who pays, by name.")] = {}
     keys: Annotated[
         tuple[Key, ...], Doc(description="The keys of clients. None: an open gateway, on loopback only.")
     ] = ()

@@ -32,16 +32,17 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         mark = "warning: " if self.level == "warning" else ""
         path = f"{self.path}: " if self.path else ""
-        return f"{self.file}:{self.line}:{self.column}: {path}{mark}{self.message}"
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}: {path}{mark}{self.message}"
 
 
 class Findings:
     """Collects problems; knows the place of every path that binding has seen."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, start: Place = Place(1, 1)) -> None:  # noqa: B008 - frozen
         self.file = file
         self.problems: list[Problem] = []
-        self._places: dict[str, Place] = {"": Place(1, 1)}
+        self._places: dict[str, Place] = {"": start}
 
     def place(self, path: str, place: Place) -> None:
         """Remember where `path` stands."""
@@ -74,6 +75,12 @@ class Findings:
         self.problems.append(
             Problem(file=self.file, line=place.line, column=place.column, path=path, message=message, level=level)
         )
+
+
+def step(path: str, key: str) -> str:
+    """The path of a key below `path`; a key that is no plain word is quoted and shortened."""
+    word = key if key.isascii() and key.isprintable() and 0 < len(key) <= 64 else repr(key[:64])
+    return f"{path}.{word}" if path else word
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

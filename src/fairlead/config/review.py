@@ -4,6 +4,7 @@ It looks at a configuration that compiled, and reports warnings only. It must no
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from fairlead.canonical.routing import Choice, Deployment, Route, Snapshot
@@ -24,6 +25,7 @@ def review(config: Config, snapshot: Snapshot, catalog: Catalog, findings: Findi
         findings.warn("routes", "there are no routes, so no request can be served")
     _unused_providers(config, snapshot, findings)
     _bare_urls(config, findings)
+    _files(config, findings)
     priced: set[str] = set()
     for index, route in enumerate(snapshot.routes):
         _dead(route, index, config, snapshot, findings)
@@ -44,6 +46,19 @@ def _bare_urls(config: Config, findings: Findings) -> None:
         if provider.base_url and urlsplit(provider.base_url).path in ("", "/"):
             path = f"providers.{name}.base_url"
             findings.warn(path, "the URL has no path; most APIs begin at /v1")
+
+
+def _files(config: Config, findings: Findings) -> None:
+    paths = {
+        f"providers.{name}.{key}": getattr(provider, key)
+        for name, provider in config.providers.items()
+        for key in ("ca", "client_cert")
+    }
+    if config.server.tls is not None:
+        paths |= {"server.tls.cert": config.server.tls.cert, "server.tls.key": config.server.tls.key}
+    for path, file in paths.items():
+        if file is not None and not Path(file).is_file():
+            findings.warn(path, f"there is no file {file!r}")
 
 
 def _dead(route: Route, index: int, config: Config, snapshot: Snapshot, findings: Findings) -> None:

@@ -48,8 +48,8 @@ def _schema(shape: Shape) -> dict[str, Any]:
         case Listed(item=item):
             unique = {"uniqueItems": True} if shape.unordered else {}
             return {"type": ["array", "null"], "items": _schema(item), **unique}
-        case Named(value=value):
-            return {"type": ["object", "null"], "additionalProperties": _schema(value)}
+        case Named(key, value):
+            return {"type": ["object", "null"], "propertyNames": key.schema, "additionalProperties": _schema(value)}
         case Record():
             return _record(shape)
 

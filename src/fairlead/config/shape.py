@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from fairlead.config.units import BOOLEAN, Unit
+from fairlead.config.units import TEXT, Unit
 
 
 class Scalar(msgspec.Struct, frozen=True):
@@ -32,6 +32,7 @@ class Listed(msgspec.Struct, frozen=True):
 class Named(msgspec.Struct, frozen=True):
     """A mapping whose keys are names of the user's choice."""
 
+    key: Unit
     value: "Shape"
 
 
@@ -83,12 +84,11 @@ def shape_of(hint: Any) -> Shape:
     if origin in (tuple, frozenset):
         return Listed(shape_of(arguments[0]), origin is frozenset)
     if origin is dict:
-        return Named(shape_of(arguments[1]))
+        key = shape_of(arguments[0])
+        return Named(key.unit if isinstance(key, Scalar) else TEXT, shape_of(arguments[1]))
     if origin in (Union, UnionType):
         (inner,) = (argument for argument in arguments if argument is not NoneType)
         return Nullable(shape_of(inner))
-    if hint is bool:
-        return Scalar(BOOLEAN)
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return record_of(hint)
     raise TypeError(f"no shape for {hint!r}")

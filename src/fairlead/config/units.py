@@ -7,6 +7,7 @@ came from: no files, lines or paths.
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +19,7 @@ _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|mo|m|h|d)", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12})(B|kB|MB|GB|KiB|MiB|GiB)?", re.ASCII)
 _COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMG]?)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_URL = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?(?:/[!-\"$->@-~]*)?")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})", re.ASCII)
 
 
@@ -162,16 +164,30 @@ def matching(name: str, pattern: str, hint: str) -> Unit:
     compiled = re.compile(pattern, re.ASCII)
 
     def parse(text: str) -> str:
-        if compiled.fullmatch(text) is None:
+        if compiled.fullmatch(text) is None or not text.isprintable():
             raise ValueError(f"{shown(text)} is not {hint}")
         return text
 
     return Unit(name=name, parse=parse, schema={"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
+def parse_url(text: str) -> str:
+    """An http or https URL without a user, query or fragment; what comes back has no trailing slash."""
+    try:
+        port_is_valid = urlsplit(text).port != 0
+    except ValueError:
+        port_is_valid = False
+    if any(mark in text for mark in "@?#"):
+        # Not shown: what stands there is often a password.
+        raise ValueError("must be a URL without user, query and fragment")
+    if _URL.fullmatch(text) is None or not port_is_valid:
+        raise ValueError(f"{shown(text)} is not an http:// or https:// URL")
+    return text.rstrip("/")
+
+
 def _text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be empty")
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must not be empty, and must be one line")
     return text
 
 
@@ -212,6 +228,4 @@ Listen = Annotated[
         schema={"type": "string", "pattern": f"^{_ADDRESS.pattern}$"},
     ),
 ]
-Url = Annotated[
-    str, matching("URL", r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", "an http:// or https:// URL without query or user")
-]
+Url = Annotated[str, Unit(name="URL", parse=parse_url, schema={"type": "string", "pattern": f"^(?:{_URL.pattern})$"})]
