@@ -107,6 +107,45 @@ def test_bad_json_stops_at_the_gate(bad: bytes) -> None:
     assert refused.value.code == "invalid_json"
 
 
+def deep(brackets: int) -> Any:
+    value: Any = 1
+    for _ in range(brackets):
+        value = [value]
+    return value
+
+
+FLAT = [{"role": "user", "content": [{"type": "text", "text": "]}" * 40}]} for _ in range(200)]
+
+
+@pytest.mark.parametrize("small", [True, False])
+def test_messages_may_nest_as_deep_as_all_the_rest(small: bool) -> None:
+    """However the depth is proved: by the message's shape, or by counting where it has members of its own."""
+    messages = HELLO if small else FLAT
+    for passes, brackets in ((True, 61), (False, 62)):
+        inside = body(messages=[*messages, {"role": "user", "content": None, "x": deep(brackets)}])
+        beside = body(messages=messages, x=deep(brackets + 2))
+        for original in (inside, beside):
+            if passes:
+                assert openai_chat.ask(original) == Ask(model="chat")
+                continue
+            with pytest.raises(GatewayError, match="nesting is deeper than 64"):
+                openai_chat.ask(original)
+
+
+def test_flat_messages_are_asked_like_others() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    every = [
+        *FLAT,
+        {"role": "assistant", "content": None, "refusal": None, "reasoning_content": "hm", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "x", "name": "f"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "u", "detail": None}}]},
+        {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]},
+    ]
+    asked = Ask(model="chat", images=True)
+    assert openai_chat.ask(body(messages=every)) == asked
+    assert openai_chat.ask(body(messages=[*every, {"role": "user", "unheard_of": {}}])) == asked
+
+
 def patched(original: bytes) -> bytes:
     return openai_chat.patch_request(original, openai_chat.ask(original), "gpt-4o")
 

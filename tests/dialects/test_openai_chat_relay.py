@@ -161,10 +161,11 @@ def test_an_error_event_is_held_back_however_it_is_cut() -> None:
 @pytest.mark.parametrize("marker", [b"data: [DONE]", b"data:[DONE]\n", b"data: [DONE]\r\n", b"data: [DONE] \n"])
 def test_an_end_marker_without_its_blank_line_still_reaches_the_client(marker: bytes) -> None:
     """A provider may close right behind it; the client waits for a whole event."""
-    for pieces in ([TEXT + marker], [TEXT, marker], [TEXT, marker[:3], marker[3:]]):
-        passed, after = relay(*pieces)
+    data = TEXT * 2 + marker
+    for at in range(len(TEXT), len(data)):
+        passed, after = relay(data[:at], data[at:])
         assert (after.finished, after.broken) == (True, None)
-        assert passed == TEXT + marker.strip() + b"\n\n"
+        assert passed == TEXT * 2 + marker.strip() + b"\n\n"
 
 
 def test_a_bare_end_marker_is_none() -> None:
@@ -207,6 +208,20 @@ def test_text_that_talks_about_usage_and_ends_is_only_text() -> None:
     for pieces in ([data], [event + b"\n\n" for event in data.split(b"\n\n")[:-1]]):
         passed, after = relay(*pieces, DONE)
         assert (passed, after.usage, after.finished) == (data + DONE, None, True)
+
+
+def test_several_events_in_one_piece_hide_nothing() -> None:
+    """Two choices in one chunk do not make up for an end or an error beside it."""
+    two = chunk("x")
+    two["choices"] *= 2
+    passed, after = relay(TEXT, sse(two) + DONE, TEXT)
+    assert (passed, after.finished) == (TEXT + sse(two) + DONE, True)
+    passed, after = relay(TEXT, sse(two) + sse({"error": {"code": 500}}), TEXT)
+    assert (passed, after.broken is not None) == (TEXT + sse(two), True)
+    mixed = TEXT + DONE.replace(b"\n", b"\r\n")
+    assert relay(TEXT, mixed, TEXT)[0] == TEXT + mixed
+    plain = sse(chunk("x", usage=None)) * 3
+    assert relay(TEXT, plain, DONE)[0] == TEXT + plain + DONE
 
 
 def test_begun_means_that_the_answer_has_a_choice() -> None:

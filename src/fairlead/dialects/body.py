@@ -168,7 +168,7 @@ def _deepest(brackets: bytes) -> int:
     for bracket in brackets:
         depth += 1 if bracket in b"[{" else -1
         deepest = max(deepest, depth)
-        if depth > DEPTH or depth < 0:
+        if depth > DEPTH:
             break
     return deepest
 

@@ -70,10 +70,8 @@ class _Body(msgspec.Struct, Generic[_M], frozen=True):
     stream_options: _StreamOptions | None = None
     tools: list[msgspec.Raw] | None = None
     functions: list[msgspec.Raw] | None = None
-    max_tokens: _M = TypeVar("_M")
-_Limit = None
-    max_completion_tokens: _M = TypeVar("_M")
-_Limit = None
+    max_tokens: _Limit = None
+    max_completion_tokens: _Limit = None
     user: str | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
 

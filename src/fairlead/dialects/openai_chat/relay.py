@@ -37,8 +37,8 @@ class Relay:
         except EventTooLong as error:
             self.broken = Broken(kind="protocol", message=str(error))
             return b""
-        if self.begun and whole is data and is_plain(whole):
-            return whole
+        if self.begun and is_plain(whole):
+            return whole if whole is data else whole + self._unended()
         return self._watch(whole) + self._unended()
 
     def end(self) -> Broken | None:
@@ -103,14 +103,17 @@ class Relay:
         return rest + b"\n\n" if self._finish() else b""
 
 
-def is_plain(event: bytes) -> bool:
-    """Whether `event` is one chunk that tells nothing but a delta; an unusual spelling is not plain, just slower.
+def is_plain(whole: bytes) -> bool:
+    """Whether each of these events is one chunk with one delta and nothing more; an unusual spelling is only slower.
 
-    Inside a JSON string a quote has a backslash before it, so what is found here are members, or at worst look so.
+    Inside a JSON string a quote has a backslash before it, so what is counted here are members, or at worst look so.
     """
+    events = whole.count(b"\n\n")
     return (
-        event.find(b"\n\n") == len(event) - 2
-        and (b'"finish_reason":null' in event or b'"finish_reason": null' in event)
-        and (b'"usage":null' in event or b'"usage"' not in event or b'"usage": null' in event)
-        and b"\r" not in event
+        (whole.count(b'"finish_reason":null') == events or whole.count(b'"finish_reason": null') == events)
+        and (
+            whole.count(b'"usage":null') == events or b'"usage"' not in whole or whole.count(b'"usage": null') == events
+        )
+        and b"\r" not in whole
+        and (events == 1 or (DONE not in whole and b'"error"' not in whole))
     )
