@@ -206,11 +206,11 @@ def test_a_sick_deployment_is_skipped_while_another_is_well() -> None:
 
 
 def test_retries_stay_within_the_budget() -> None:
-    """1 000 requests that all want a retry get one in ten, and the reserve."""
+    """1 000 requests at once that all want a retry get one in ten of all calls, and the reserve."""
     fleet = Fleet(Random(1))
     route = order("a", retry=RETRY_ONCE)
     retries = sum(len(play(route, [fails("server_error", after=0.0)], fleet=fleet).tries) - 1 for _ in range(1000))
-    assert 100 <= retries <= 131
+    assert 100 <= retries <= 150
 
 
 def test_no_deployment_at_all_is_none() -> None:

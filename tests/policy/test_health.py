@@ -9,21 +9,20 @@ from hypothesis import strategies as st
 from fairlead.canonical.errors import KINDS
 from fairlead.canonical.routing import Cooldown, Failed
 from fairlead.policy.health import (
-    FLOOR,
     HEALTHY,
     PROBES,
     RESERVE,
+    WINDOW,
     Health,
-    RetryBudget,
+    Retries,
     answered,
-    deposited,
     expected_ttft,
     failed,
     is_available,
     is_cooling,
+    retried,
     slowed,
     tried,
-    withdrawn,
 )
 
 AFTER_THREE = Cooldown(after=3, duration=30.0)
@@ -141,22 +140,22 @@ def test_a_cooldown_only_ever_grows(events: list[tuple[str, float, float | None]
         assert health.failures <= health.calls + 1e-9
 
 
-@given(firsts=st.lists(st.floats(0, 2), max_size=200), share=st.floats(0, 0.5))
-def test_retries_never_pass_their_share_and_floor(firsts: list[float], share: float) -> None:
-    """retries <= share * first attempts + FLOOR * t + RESERVE, however they are spread."""
-    budget, now, retries = RetryBudget(), 0.0, 0
-    for gap in firsts:
+@given(gaps=st.lists(st.floats(0, 2), max_size=200), share=st.floats(0, 0.5))
+def test_retries_never_pass_their_share_and_reserve(gaps: list[float], share: float) -> None:
+    """retries <= share * calls + RESERVE * (1 + t / WINDOW), however they are spread."""
+    retries, health, now, granted = Retries(), HEALTHY, 1.0, 0
+    for gap in gaps:
         now += gap
-        budget = deposited(budget, now, share)
-        while (paid := withdrawn(budget, now)) is not None:
-            budget, retries = paid, retries + 1
-    assert retries <= share * len(firsts) + FLOOR * now + RESERVE + 1e-6
+        health = answered(health, now, 0.1, 1.0)
+        while (paid := retried(retries, health, now, share)) is not None:
+            retries, granted = paid, granted + 1
+    assert granted <= share * len(gaps) + RESERVE * (1 + (now - 1.0) / WINDOW) + 1e-6
 
 
-def test_an_empty_budget_refills_with_time() -> None:
-    budget = RetryBudget(0.0, 0.0, 100.0)
-    assert withdrawn(budget, 100.0) is None
-    assert withdrawn(budget, 100.0 + 1.01 / FLOOR) is not None
+def test_a_used_up_budget_comes_back_with_time() -> None:
+    used = Retries(RESERVE, 100.0)
+    assert retried(used, HEALTHY, 100.0, 0.1) is None
+    assert retried(used, HEALTHY, 102.0, 0.1) is not None
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

@@ -46,11 +46,11 @@ def attempts(plan: Plan, start: float, deadline: float) -> Generator[Try, Outcom
     choice = _next(plan, now, needs, spent)
     while choice is not None:
         deployment = choice.deployment
-        fleet.try_begins(deployment, now, route.retry.budget)
         spent.append(deployment.name)
         start_at: float | None = now
         retries = 0
         while start_at is not None:
+            fleet.try_begins(deployment)
             outcome = yield Try(choice=choice, number=len(failures), start_at=start_at, deadline=deadline)
             fleet.learn(deployment, outcome, route.cooldown, route.timeouts.first_token / 2)
             if isinstance(outcome, Answered):
@@ -115,7 +115,7 @@ def _retry_at(
         wait = max(asked, wait) + plan.rng.uniform(0.0, RETRY_AFTER_SPREAD * asked)
     if asked > LONGEST_WAIT or failure.at + wait >= deadline:
         return None
-    return failure.at + wait if plan.fleet.retry_allowed(choice.deployment, failure.at) else None
+    return failure.at + wait if plan.fleet.retry_allowed(choice.deployment, failure.at, retry.budget) else None
 
 
 def _narrowed(needs: Needs, failure: Failed, context: int | None) -> Needs:

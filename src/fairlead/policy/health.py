@@ -77,20 +77,24 @@ def tried(health: Health) -> Health:
 
 def answered(health: Health, now: float, ttft: float, slow_after: float) -> Health:
     """The attempt gave its first event after `ttft` seconds; it is slow when that took over `slow_after`."""
-    fade = exp(-(now - health.counted_at) / WINDOW) if health.counted_at else 0.0
-    closes = health.openings > 0 and health.good_probes + 1 >= GOOD_PROBES
-    half_open = health.openings > 0 and not closes
+    fade = _fade(now - health.counted_at)
+    openings, good = health.openings, 0
+    if openings:
+        good = health.good_probes + 1
+        if good >= GOOD_PROBES:
+            openings = good = 0
+    closes = health.openings > openings
     return Health(
         cooldown_until=health.cooldown_until,
-        cause=health.cause if half_open else "",
-        openings=health.openings if half_open else 0,
-        probes=max(health.probes - 1, 0) if half_open else 0,
-        good_probes=health.good_probes + 1 if half_open else 0,
+        cause=health.cause,
+        openings=openings,
+        probes=max(health.probes - 1, 0) if openings else 0,
+        good_probes=good,
         calls=health.calls * fade + 1.0,
         failures=0.0 if closes else health.failures * fade,
         slow=health.slow * fade + (ttft > slow_after),
         counted_at=now,
-        ttft=ttft if health.ttft == 0.0 else health.ttft + TTFT_WEIGHT * (ttft - health.ttft),
+        ttft=health.ttft + TTFT_WEIGHT * (ttft - health.ttft) if health.ttft else ttft,
     )
 
 
@@ -101,7 +105,7 @@ def failed(health: Health, failure: Failed, cooldown: Cooldown, rng: Random) -> 
     if not kind.sickness:
         wait = asked or (UNTOLD_LIMIT if failure.kind == "rate_limited" else 0.0)
         return _cooled(_probed(health), failure.at + wait, failure.kind) if wait else _probed(health)
-    fade = exp(-(failure.at - health.counted_at) / WINDOW) if health.counted_at else 0.0
+    fade = _fade(failure.at - health.counted_at)
     counted = msgspec.structs.replace(
         _probed(health),
         failures_in_row=health.failures_in_row + 1,
@@ -149,45 +153,29 @@ def _probed(health: Health) -> Health:
     return msgspec.structs.replace(health, probes=max(health.probes - 1, 0)) if health.openings else health
 
 
-class RetryBudget(msgspec.Struct, frozen=True):
-    """How many retries a deployment may still get: a share of its traffic, and a floor for when there is little.
+class Retries(msgspec.Struct, frozen=True):
+    """The retries that a deployment got lately; they fade as its calls do."""
 
-    The bound that it keeps over any time t: retries <= share * first attempts + FLOOR * t + RESERVE.
-    """
-
-    deposits: float = 0.0
-    reserve: float = 30.0
+    count: float = 0.0
     at: float = 0.0
 
 
-FLOOR = 3.0
-"""Retries a second that are always allowed."""
 RESERVE = 30.0
-DEPOSIT_LIFE = 10.0
-"""Seconds in which an unused deposit fades to 1/e."""
+"""Retries that are allowed however little traffic there is; they come back at RESERVE / WINDOW a second."""
 
 
-def deposited(budget: RetryBudget, now: float, share: float) -> RetryBudget:
-    """A first attempt was made."""
-    return RetryBudget(_faded(budget, now) + share, _refilled(budget, now), now)
+def retried(retries: Retries, health: Health, now: float, share: float) -> Retries | None:
+    """Takes one retry from the deployment's budget; None when it is used up.
+
+    The bound that it keeps over any time t: retries <= share * calls + RESERVE * (1 + t / WINDOW).
+    """
+    count = retries.count * _fade(now - retries.at) + 1.0
+    calls = health.calls * _fade(now - health.counted_at)
+    return Retries(count, now) if count <= share * calls + RESERVE else None
 
 
-def withdrawn(budget: RetryBudget, now: float) -> RetryBudget | None:
-    """A retry is paid for; None when the budget is used up."""
-    deposits, reserve = _faded(budget, now), _refilled(budget, now)
-    if deposits >= 1.0:
-        return RetryBudget(deposits - 1.0, reserve, now)
-    if reserve >= 1.0:
-        return RetryBudget(deposits, reserve - 1.0, now)
-    return None
-
-
-def _faded(budget: RetryBudget, now: float) -> float:
-    return budget.deposits * exp(-max(now - budget.at, 0.0) / DEPOSIT_LIFE)
-
-
-def _refilled(budget: RetryBudget, now: float) -> float:
-    return min(budget.reserve + FLOOR * max(now - budget.at, 0.0), RESERVE) if budget.at else budget.reserve
+def _fade(age: float) -> float:
+    return exp(-age / WINDOW) if age > 0.0 else 1.0
 
 
 class Fleet:
@@ -205,42 +193,40 @@ class Fleet:
         """Requests by route, for taking turns."""
         self.quarantined_until: dict[str, float] = {}
         """By credential name: a key that the provider refused."""
-        self._retries: dict[str, RetryBudget] = {}
+        self._retries: dict[str, Retries] = {}
 
     def of(self, deployment: Deployment) -> Health:
         return self.health.get(deployment.name, HEALTHY)
 
     def is_quarantined(self, deployment: Deployment, now: float) -> bool:
-        return bool(self.quarantined_until) and now < self.quarantined_until.get(deployment.credential, 0.0)
+        return now < self.quarantined_until.get(deployment.credential, 0.0)
 
-    def try_begins(self, deployment: Deployment, now: float, share: float) -> None:
-        """A first attempt on this deployment for this request."""
-        name = deployment.name
-        health = self.health.get(name)
+    def try_begins(self, deployment: Deployment) -> None:
+        """An attempt on this deployment."""
+        health = self.health.get(deployment.name)
         if health is not None and health.openings:
-            self.health[name] = tried(health)
-        self._retries[name] = deposited(self._retries.get(name, RetryBudget()), now, share)
+            self.health[deployment.name] = tried(health)
 
-    def retry_allowed(self, deployment: Deployment, now: float) -> bool:
+    def retry_allowed(self, deployment: Deployment, now: float, share: float) -> bool:
         """Takes one retry from the deployment's budget, if there is one."""
-        paid = withdrawn(self._retries.get(deployment.name, RetryBudget()), now)
+        name = deployment.name
+        paid = retried(self._retries.get(name, Retries()), self.of(deployment), now, share)
         if paid is None:
             return False
-        self._retries[deployment.name] = paid
+        self._retries[name] = paid
         return True
 
     def learn(self, deployment: Deployment, outcome: Outcome, cooldown: Cooldown, slow_after: float) -> None:
         """What an attempt came to."""
         before = self.health.get(deployment.name, HEALTHY)
-        match outcome:
-            case Answered(at=at, first_token=ttft):
-                after = answered(before, at, ttft, slow_after)
-                if after.slow >= SLOW * ENOUGH_CALLS:
-                    after = slowed(after, at, cooldown, self.rng)
-            case Failed(kind=kind, at=at):
-                after = failed(before, outcome, cooldown, self.rng)
-                if kind in {"auth", "quota"} and deployment.credential:
-                    self.quarantined_until[deployment.credential] = at + QUARANTINE
+        if isinstance(outcome, Answered):
+            after = answered(before, outcome.at, outcome.first_token, slow_after)
+            if after.slow >= SLOW * ENOUGH_CALLS:
+                after = slowed(after, outcome.at, cooldown, self.rng)
+        else:
+            after = failed(before, outcome, cooldown, self.rng)
+            if outcome.kind in {"auth", "quota"} and deployment.credential:
+                self.quarantined_until[deployment.credential] = outcome.at + QUARANTINE
         self.health[deployment.name] = after
 
     def pardon(self, credential: str) -> None:

@@ -56,15 +56,18 @@ def choose(
     When every choice that could serve is cooling, the one whose cooldown ends first is tried all the same: the last
     deployment is never cooled to zero.
     """
-    able = [c for c in route.choices if not _unable(c.deployment, needs, spent, secrets)]
-    if not able:
-        return None
-    ready = [c for c in able if _resting(c.deployment, fleet, now) is None]
+    able: list[Choice] = []
+    ready: list[Choice] = []
+    for choice in route.choices:
+        if _unable(choice.deployment, needs, spent, secrets) is None:
+            able.append(choice)
+            if _resting(choice.deployment, fleet, now) is None:
+                ready.append(choice)
     if 2 * len(ready) < len(able):
         ready += [c for c in able if c not in ready and fleet.of(c.deployment).cause == "slow"]
     if not ready:
-        return min(able, key=lambda c: (_rests_until(c.deployment, fleet), c.rank))
-    best = min(choice.rank for choice in ready)
+        return min(able, key=lambda c: (_rests_until(c.deployment, fleet), c.rank), default=None)
+    best = min([choice.rank for choice in ready])
     pool = [choice for choice in ready if choice.rank == best]
     if len(pool) == 1:
         return pool[0]
@@ -111,7 +114,7 @@ def _unable(
 
 def _resting(deployment: Deployment, fleet: Fleet, now: float) -> str | None:
     """Why this deployment is better left alone now; None: it is not."""
-    if fleet.is_quarantined(deployment, now):
+    if fleet.quarantined_until and fleet.is_quarantined(deployment, now):
         return f"its credential {deployment.credential!r} was refused by the provider and is quarantined"
     health = fleet.health.get(deployment.name)
     if health is None or is_available(health, now):
@@ -128,7 +131,7 @@ def _rests_until(deployment: Deployment, fleet: Fleet) -> float:
 
 def _weighted(pool: Pool) -> Choice:
     choices = pool.choices
-    point = pool.rng.random() * sum(choice.weight for choice in choices)
+    point = pool.rng.random() * sum([choice.weight for choice in choices])
     for choice in choices:
         point -= choice.weight
         if point < 0:
