@@ -156,10 +156,12 @@ class Reply:
         """The framing's clean end; the connection is no longer ours."""
         self._source = None
         self._received = True
-        if self._inflater is None:
-            self._complete()
-        else:
+        if self._inflater is not None:
             self._pump()
+            return
+        self.complete = True
+        if self._waiter is not None:
+            self._wake()
 
     def fail(self, error: BaseException) -> None:
         """No clean end will come. What lies here already can still be taken in pieces, not as a whole."""
