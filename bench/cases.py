@@ -12,7 +12,7 @@ import msgspec
 
 from bench import load, machine
 from bench.settings import chat_body
-from bench.stage import LOAD_CORE, Stage, Target, fairlead_command, fairlead_env, pinned
+from bench.stage import LOAD_CORE, Stage, Target, fairlead_command, fairlead_env, pinned, staged
 
 Samples = dict[str, list[load.Sample]]
 
@@ -44,7 +44,7 @@ SIZES = {
         stream_rounds=1,
         stream_repeats=1,
         soak="tiny",
-        patience=2,
+        patience=0,
     ),
     "default": Size(
         rounds=6,
@@ -139,6 +139,15 @@ def help_seconds() -> list[float]:
         command = pinned(LOAD_CORE, fairlead_command("--help"))
         subprocess.run(command, env=fairlead_env(), check=True, capture_output=True)
         taken.append(time.perf_counter() - begun)
+    return taken
+
+
+def ready_seconds() -> list[float]:
+    """Wall time from the start to the first 200 on /readyz, three times."""
+    taken = []
+    for _ in range(3):
+        with staged("fairlead") as stage:
+            taken.append(stage.ready_s)
     return taken
 
 

@@ -17,8 +17,8 @@ from bench import machine
 from bench.settings import KEY
 from bench.stage import LOAD_CORE, Target, pinned
 
-QUIET = 0.02
-"""The share of a core that the host may give to others in a round that counts."""
+QUIET = 0.05
+"""The share of a core that others may use, on any core, in a round that counts without a second look."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,8 +29,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     cost_us: float | None
     waited_share: float
     """Share of the time in which the target was ready to run but other work had the core."""
-    stolen_share: float
-    """Share of a core that the host gave to somebody else: figures of such a round mean little."""
+    others_share: float
+    """Cores that others used meanwhile. They share caches, and often the core itself, with what is measured."""
     seen: dict[str, Any]
 
 
@@ -42,7 +42,7 @@ def requests(target: Target, body: Path, connections: int, seconds: float) -> Sa
     """Whole answers, as many as go through in `seconds`."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
     command += ["-s", str(machine.ROOT / "bench/chat.lua"), target.places["canned"].url]
-    before = _usage(target)
+    before = machine.usage(target.pid)
     output = _run(command, {**os.environ, "BENCH_BODY": str(body), "BENCH_KEY": KEY})
     marked = [line for line in output.splitlines() if line.startswith("RESULT ")]
     if not marked:
@@ -56,13 +56,13 @@ def streams(target: Target, kind: str, **options: float) -> Sample:
     command = [sys.executable, str(machine.ROOT / "bench/probe.py")]
     command += [f"--url={place.url}", f"--model={place.model}", f"--key={KEY}"]
     command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    before = _usage(target)
+    before = machine.usage(target.pid)
     seen = json.loads(_run(command, None).splitlines()[-1])
     return _sample(target, before, seen, "chunks")
 
 
 class Patience:
-    """Takes a round again when the host disturbed it, until its seconds are used up."""
+    """Takes a round again when others disturbed it, until its seconds are used up."""
 
     def __init__(self, seconds: float) -> None:
         self._left = seconds
@@ -70,29 +70,25 @@ class Patience:
     def measure(self, once: Callable[[], Sample]) -> Sample:
         """The first quiet sample, or the quietest that the seconds allowed."""
         best = once()
-        while best.stolen_share > QUIET and self._left > 0:
+        while best.others_share > QUIET and self._left > 0:
             again = once()
             self._left -= again.seconds
-            best = min(best, again, key=lambda sample: sample.stolen_share)
+            best = min(best, again, key=lambda sample: sample.others_share)
         return best
-
-
-def _usage(target: Target) -> machine.Usage:
-    return machine.usage(target.pid) if target.pid else machine.Usage(cpu_s=0, waited_s=0, stolen_s=machine.stolen())
 
 
 def _sample(target: Target, before: machine.Usage, seen: dict[str, Any], unit: str) -> Sample:
     if seen["failed"] or not seen[unit]:
         raise LoadError(f"{seen['failed']} failures against {target.name}: {seen.get('complaint', '')}")
-    after = _usage(target)
+    after = machine.usage(target.pid)
     waited = (after.waited_s - before.waited_s) / seen["seconds"]
-    stolen = (after.stolen_s - before.stolen_s) / seen["seconds"]
+    others = max(0.0, after.others_s - before.others_s) / seen["seconds"]
     return Sample(
         units=seen[unit],
         seconds=seen["seconds"],
         cost_us=(after.cpu_s - before.cpu_s) / seen[unit] * 1e6 if target.pid else None,
         waited_share=round(waited, 3),
-        stolen_share=round(stolen, 3),
+        others_share=round(others, 3),
         seen=seen,
     )
 

@@ -7,11 +7,15 @@ import contextlib
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
@@ -29,13 +33,13 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What a process tree has used so far, and what kept it from running, in seconds.
 
-    `waited_s`: it was ready, but other work of this machine had the core. `stolen_s`: the machine is a guest and its
-    host ran somebody else; of all cores together.
+    `waited_s`: it was ready, but other work of this machine had the core. `others_s`: what all cores did for anybody
+    but this bench, other guests of the host included.
     """
 
     cpu_s: float
     waited_s: float
-    stolen_s: float
+    others_s: float
 
 
 def tree(root: int) -> list[int]:
@@ -50,15 +54,10 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def usage(root: int) -> Usage:
-    """utime + stime of every live process of the tree, threads included."""
-    pids = tree(root)
-    return Usage(cpu_s=sum(map(cpu_seconds, pids)), waited_s=sum(map(_waited, pids)), stolen_s=stolen())
-
-
-def stolen() -> float:
-    """Seconds, over all cores and since the start, in which the host of this guest ran somebody else."""
-    return int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[8]) / TICKS
+def usage(root: int | None) -> Usage:
+    """utime + stime of every live process of the tree, threads included; without a tree, only what others did."""
+    pids = tree(root) if root is not None else []
+    return Usage(cpu_s=sum(map(cpu_seconds, pids)), waited_s=sum(map(_waited, pids)), others_s=_others())
 
 
 def cpu_seconds(pid: int) -> float:
@@ -107,6 +106,33 @@ def undisturbed(root: int) -> Iterator[bool]:
         _schedule(root, os.SCHED_OTHER, 0)
 
 
+def slowdown(core: int, other: int) -> float:
+    """How much slower `core` works while `other` is busy: about 1, or up to 2 where both are one core in truth."""
+    allowed = os.sched_getaffinity(0)
+    if not {core, other} <= allowed:
+        return 1.0
+    os.sched_setaffinity(0, {core})
+    try:
+        alone = min(_spins())
+        with subprocess.Popen(["taskset", "-c", str(other), sys.executable, "-c", "while True: pass"]) as busy:
+            time.sleep(0.2)
+            beside = median(_spins())
+            busy.kill()
+    finally:
+        os.sched_setaffinity(0, allowed)
+    return beside / alone
+
+
+def _spins() -> list[float]:
+    """CPU seconds of a fixed piece of work, several times."""
+    taken = []
+    for _ in range(40):
+        begun = time.process_time()
+        sum(number * number for number in range(40_000))
+        taken.append(time.process_time() - begun)
+    return taken
+
+
 def describe() -> dict[str, str]:
     """The machine and the versions, for the head of a result."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
@@ -128,6 +154,18 @@ def commit() -> str:
     """The short commit, with `-dirty` where the product's own files differ from it."""
     name = _git("rev-parse", "--short=10", "HEAD") or "unknown"
     return name + ("-dirty" if _git("status", "--porcelain", "--", "src") else "")
+
+
+def _others() -> float:
+    """Seconds of all cores that were busy or stolen, less those of this process and everything below it."""
+    user, nice, system, _, _, irq, softirq, stolen = _core_ticks()
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ours = sum(map(cpu_seconds, tree(os.getpid()))) + ended.ru_utime + ended.ru_stime
+    return (user + nice + system + irq + softirq + stolen) / TICKS - ours
+
+
+def _core_ticks() -> list[int]:
+    return [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
 
 
 def _schedule(root: int, policy: int, priority: int) -> None:

@@ -26,8 +26,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     load_before: float
     waited_share: float
     """Median share of the time in which the subject's core was taken by someone else's work."""
-    stolen_share: float
-    """The same for work of other guests of the host."""
+    others_share: float
+    """Median of the cores that others used meanwhile."""
+    slowdown: float
+    """How much slower the subject's core works while the other is busy."""
     goals: list[Goal]
     chats: dict[str, list[Line]]
     ladder: dict[str, list[Line]]
@@ -73,8 +75,9 @@ def machine_line(result: Result) -> str:
     return (
         f"on {has['cpu']}, {has['cores']} cores, Linux {has['kernel']}, Python {has['python']}, "
         f"uvloop {has['uvloop']}, httptools {has['httptools']}, msgspec {has['msgspec']}, nginx {has['nginx']}. "
-        f"Load average before: {result.load_before:.1f}; the core was taken by other work "
-        f"{result.waited_share:.0%} and by other guests of the host {result.stolen_share:.0%} of the time."
+        f"Load average before: {result.load_before:.1f}. Others used {result.others_share:.2f} cores meanwhile; the "
+        f"subject waited for its core {result.waited_share:.0%} of the time. "
+        f"A busy core 0 makes core 1 {result.slowdown:.2f} times slower on this machine."
     )
 
 

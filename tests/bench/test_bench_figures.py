@@ -16,9 +16,9 @@ from bench.soak import State, judge
 from bench import figures, machine, report
 
 
-def sample(cost: float | None = None, *, stolen: float = 0.0, seconds: float = 1.0, **seen: Any) -> Sample:
+def sample(cost: float | None = None, *, others: float = 0.0, seconds: float = 1.0, **seen: Any) -> Sample:
     seen = {"p50_ms": 1.0, "p99_ms": 2.0, "stalls": 0, "ttft_p99_ms": 0.0, **seen}
-    return Sample(units=1000, seconds=seconds, cost_us=cost, waited_share=0.0, stolen_share=stolen, seen=seen)
+    return Sample(units=1000, seconds=seconds, cost_us=cost, waited_share=0.0, others_share=others, seen=seen)
 
 
 def test_a_ratio_pairs_the_rounds_so_that_a_slow_minute_counts_on_both_sides() -> None:
@@ -54,9 +54,9 @@ def test_stalls_of_the_provider_itself_are_not_ours() -> None:
 def test_a_disturbed_round_is_taken_again_until_patience_ends() -> None:
     shares = iter([0.5, 0.3, 0.0, 0.0])
     patience = Patience(1.5)
-    assert patience.measure(lambda: sample(1.0, stolen=next(shares))).stolen_share <= QUIET
+    assert patience.measure(lambda: sample(1.0, others=next(shares))).others_share <= QUIET
     shares = iter([0.5, 0.4])
-    assert patience.measure(lambda: sample(1.0, stolen=next(shares))).stolen_share == 0.5
+    assert patience.measure(lambda: sample(1.0, others=next(shares))).others_share == 0.5
 
 
 def test_every_kind_of_leak_is_named() -> None:
