@@ -137,14 +137,14 @@ class Binder:
                 meant |= self._unknown(key, shape, inner)
             else:
                 values[found.attribute] = self.bind(value, found.shape, inner)
-        return self._built(node, shape, values, path, meant)
+        return self._built(node, shape, values, path=path, meant=meant)
 
     def _short(self, node: yaml.ScalarNode, shape: Record, path: str) -> Any:
         (field,) = (field for field in shape.fields if field.key == shape.shorthand)
         value = self.bind(node, field.shape, path)
         return MISSING if value is MISSING else shape.type(**{field.attribute: value})
 
-    def _built(self, node: yaml.Node, shape: Record, values: dict[str, Any], path: str, meant: set[str]) -> Any:
+    def _built(self, node: yaml.Node, shape: Record, values: dict[str, Any], *, path: str, meant: set[str]) -> Any:
         """The struct; a key that is missing because it is misspelled has been reported already."""
         lacking = {field.key for field in shape.fields if field.required and field.attribute not in values}
         for key in sorted(lacking - meant):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
 from fairlead.canonical.routing import Choice, Deployment, Route, Snapshot
 from fairlead.catalog.table import Catalog
 from fairlead.config.compile import overlap
@@ -19,88 +21,98 @@ _ABILITIES: dict[str, Callable[[Deployment], bool | None]] = {
 }
 
 
+class _Subject(msgspec.Struct, frozen=True):
+    """All that a check looks at, and where it reports."""
+
+    config: Config
+    snapshot: Snapshot
+    catalog: Catalog
+    findings: Findings
+
+
 def review(config: Config, snapshot: Snapshot, catalog: Catalog, findings: Findings) -> None:
     """Adds a warning to `findings` for everything suspicious."""
+    subject = _Subject(config, snapshot, catalog, findings)
     if not config.routes:
         findings.warn("routes", "there are no routes, so no request can be served")
-    _unused_providers(config, snapshot, findings)
-    _bare_urls(config, findings)
-    _files(config, findings)
+    _unused_providers(subject)
+    _bare_urls(subject)
+    _files(subject)
     priced: set[str] = set()
     for index, route in enumerate(snapshot.routes):
-        _dead(route, index, config, snapshot, findings)
-        _prices(route, index, config, catalog, priced, findings)
-        _abilities(route, index, config, findings)
+        _dead(subject, index, route)
+        _prices(subject, index, route, priced)
+        _abilities(subject, index, route)
 
 
-def _unused_providers(config: Config, snapshot: Snapshot, findings: Findings) -> None:
-    used = {choice.deployment.provider for route in snapshot.routes for choice in route.choices}
-    for name in config.providers:
+def _unused_providers(subject: _Subject) -> None:
+    used = {choice.deployment.provider for route in subject.snapshot.routes for choice in route.choices}
+    for name in subject.config.providers:
         if name not in used:
-            findings.warn(f"providers.{name}", f"no route uses the provider {name!r}")
+            subject.findings.warn(f"providers.{name}", f"no route uses the provider {name!r}")
 
 
-def _bare_urls(config: Config, findings: Findings) -> None:
+def _bare_urls(subject: _Subject) -> None:
     """The dialect's own path is appended to `base_url`, and hardly any server has it at its root."""
-    for name, provider in config.providers.items():
+    for name, provider in subject.config.providers.items():
         if provider.base_url and urlsplit(provider.base_url).path in ("", "/"):
             path = f"providers.{name}.base_url"
-            findings.warn(path, "the URL has no path; most APIs begin at /v1")
+            subject.findings.warn(path, "the URL has no path; most APIs begin at /v1")
 
 
-def _files(config: Config, findings: Findings) -> None:
+def _files(subject: _Subject) -> None:
     paths = {
         f"providers.{name}.{key}": getattr(provider, key)
-        for name, provider in config.providers.items()
+        for name, provider in subject.config.providers.items()
         for key in ("ca", "client_cert")
     }
-    if config.server.tls is not None:
-        paths |= {"server.tls.cert": config.server.tls.cert, "server.tls.key": config.server.tls.key}
+    if subject.config.server.tls is not None:
+        paths |= {"server.tls.cert": subject.config.server.tls.cert, "server.tls.key": subject.config.server.tls.key}
     for path, file in paths.items():
         if file is not None and not Path(file).is_file():
-            findings.warn(path, f"there is no file {file!r}")
+            subject.findings.warn(path, f"there is no file {file!r}")
 
 
-def _dead(route: Route, index: int, config: Config, snapshot: Snapshot, findings: Findings) -> None:
+def _dead(subject: _Subject, index: int, route: Route) -> None:
     path = f"routes[{index}]"
     credentials = [choice.deployment.credential for choice in route.choices]
-    if all(name and name not in snapshot.secrets for name in credentials):
-        findings.warn(path, f"the route {route.model!r} is dead: none of its deployments has a credential")
+    if all(name and name not in subject.snapshot.secrets for name in credentials):
+        subject.findings.warn(path, f"the route {route.model!r} is dead: none of its deployments has a credential")
     elif not any(choice.weight for choice in route.choices if choice.rank == 0):
-        findings.warn(path, f"every first choice of the route {route.model!r} has weight 0")
-    targets = {name for other in config.routes for name in other.fallback.to}
-    unasked = config.keys and all(
-        key.models and not any(overlap(name, route.model) for name in key.models) for key in config.keys
+        subject.findings.warn(path, f"every first choice of the route {route.model!r} has weight 0")
+    targets = {name for other in subject.config.routes for name in other.fallback.to}
+    unasked = subject.config.keys and all(
+        key.models and not any(overlap(name, route.model) for name in key.models) for key in subject.config.keys
     )
     if unasked and route.model not in targets:
-        findings.warn(path, f"the route {route.model!r} is dead: no key may ask for it")
+        subject.findings.warn(path, f"the route {route.model!r} is dead: no key may ask for it")
 
 
-def _prices(route: Route, index: int, config: Config, catalog: Catalog, priced: set[str], findings: Findings) -> None:
+def _prices(subject: _Subject, index: int, route: Route, priced: set[str]) -> None:
     for choice in route.choices:
         deployment = choice.deployment
         silent = deployment.model == "*" or deployment.self_hosted or deployment.price is not None
         if silent or deployment.name in priced:
             continue
         priced.add(deployment.name)
-        row = catalog.models.get((deployment.provider, deployment.model))
+        row = subject.catalog.models.get((deployment.provider, deployment.model))
         why = "no price is known for"
         if row is not None and row.price_up_to is not None:
             why = f"beyond {row.price_up_to} prompt tokens there is another price for"
-        findings.warn(
-            _path_of(choice, index, config),
+        subject.findings.warn(
+            _path_of(choice, index, subject.config),
             f"{why} {deployment.name!r}, so its cost will be unknown; give price to set one",
         )
 
 
-def _abilities(route: Route, index: int, config: Config, findings: Findings) -> None:
+def _abilities(subject: _Subject, index: int, route: Route) -> None:
     """A request that the first deployment can serve must not fail on a later one for what that one cannot do."""
     first, *later = route.choices
     for choice in later:
         lacking = _lacking(first.deployment, choice.deployment)
         if lacking:
-            findings.warn(
-                _path_of(choice, index, config),
+            subject.findings.warn(
+                _path_of(choice, index, subject.config),
                 f"{choice.deployment.name!r} {' and '.join(lacking)}; "
                 f"the first deployment of {route.model!r}, {first.deployment.name!r}, has more",
             )
