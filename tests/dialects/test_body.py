@@ -87,6 +87,7 @@ def test_json_that_is_no_object_has_the_wrong_shape(body: bytes) -> None:
         b'{"m":"' + b"[" * 5000 + b'"}',
         b'{"m":["' + b'\\"[{' * 2000 + b'"]}',
         b'{"m":[' + b"[[],{}]," * 2000 + b"1]}",
+        b'{"m":{"k":[' + b"[],{}," * 2000 + b"1]}}",
         b'{"m":[' + b",".join([b"[[[[[[[[0],0],0],0],0],0],0],0]"] * 200) + b"]}",
         b'{"model":"a","tools":[{"model":1,"stream":2,"messages":3}],"x":"model"}',
         b'{\n  "model": "a",\n  "b": {"model": 1},\n  "c": 1,\n  "d": 2\n}',

@@ -111,6 +111,11 @@ def test_the_default_limit_is_a_mebibyte() -> None:
         parse([b"data: " + b"x" * (LIMIT - 5) + b"\n\n"])
 
 
+def test_a_line_end_held_back_is_not_the_one_that_ended_the_event() -> None:
+    boundary = Boundary()
+    assert boundary.feed(b"event: e\n\r\r") + boundary.feed(b"\n") + boundary.rest == b"event: e\n\r\r\n"
+
+
 def test_a_crlf_split_between_two_reads_ends_one_event() -> None:
     boundary = Boundary()
     assert boundary.feed(b"data: a\r\n\r") == b"data: a\r\n\r"

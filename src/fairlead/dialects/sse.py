@@ -160,7 +160,7 @@ class Boundary:
             return b""
         whole = bytes(held[:end])
         del held[:end]
-        self._after_cr = whole.endswith(b"\r")
+        self._after_cr = whole.endswith(b"\r") and not held
         return whole
 
 
