@@ -21,6 +21,7 @@ def main(path: str) -> None:
     params.endpoint_slots = True
     params.endpoint_metrics = True
     params.warmup = False
+    params.sampling.ignore_eos = True  # a random model ends at random; the tests end it by max_tokens
     server = xllamacpp.Server(params)
     # llama.cpp logs to standard output too; the address is told on a line of its own that starts like no log line.
     sys.stdout.write("\n" + json.dumps({"address": str(server.listening_address)}) + "\n")

@@ -26,7 +26,7 @@ CONFIG = """\
 # The demo's configuration. Its providers are fakes on this machine: they echo, and they fail on purpose.
 providers:
   openai:      {{kind: openai, base_url: "http://127.0.0.1:{openai}/v1", api_key: sk-fake-openai}}
-  anthropic:   {{kind: anthropic, base_url: "http://127.0.0.1:{anthropic}", api_key: sk-ant-fake-anthropic}}
+  anthropic:   {{kind: anthropic, base_url: "http://127.0.0.1:{anthropic}/v1", api_key: sk-ant-fake-anthropic}}
   self-hosted: {{kind: openai, base_url: "http://127.0.0.1:{self_hosted}/v1", self_hosted: true}}
 
 routes:
