@@ -113,6 +113,13 @@ def test_ask_refuses_what_two_readers_could_take_for_two_things(raw: bytes) -> N
     assert caught.value.code == "invalid_json"
 
 
+def test_null_means_that_the_client_did_not_say() -> None:
+    names = ("stream", "system", "tools", "tool_choice", "output_config", "thinking", "stop_sequences", "temperature")
+    raw = body(**dict.fromkeys(names), metadata={"user_id": None})
+    assert anthropic.ask(raw) == anthropic.ask(body())
+    assert anthropic.decode_request(raw) == anthropic.decode_request(body())
+
+
 def test_patching_changes_the_model_and_no_other_byte() -> None:
     raw = b'{ "model":"claude", "max_tokens": 1e2,"messages":[{"role":"user","content":"\\u00e9"}] , "new":1.0}'
     patched = anthropic.patch_request(raw.replace(b"1e2", b"100"), anthropic.ask(raw.replace(b"1e2", b"100")), "x/y")

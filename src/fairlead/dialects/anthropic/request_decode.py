@@ -52,7 +52,7 @@ class _AskBody(msgspec.Struct, frozen=True, gc=False):
     model: _Model
     max_tokens: _Limit
     messages: Annotated[list[_AskMessage], msgspec.Meta(min_length=1)]
-    stream: bool = False
+    stream: bool | None = None
     tools: list[msgspec.Raw] | None = None
     metadata: _Metadata | None = None
 
@@ -141,7 +141,7 @@ class _Body(msgspec.Struct, frozen=True):
     max_tokens: _Limit
     messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
     system: _Content | None = None
-    stream: bool = False
+    stream: bool | None = None
     tools: list[_Tool] | None = None
     tool_choice: _Choice | None = None
     output_config: _OutputConfig | None = None
@@ -173,7 +173,7 @@ def ask(body: bytes) -> Ask:
         gate.refuse(body, error)
     return Ask(
         model=wire.model,
-        stream=wire.stream,
+        stream=bool(wire.stream),
         include_usage=True,
         tools=bool(wire.tools),
         images=any(_has_image(message.content) for message in wire.messages),
@@ -204,7 +204,7 @@ def decode_request(body: bytes) -> ChatRequest:
     return ChatRequest(
         model=wire.model,
         messages=tuple(_messages(wire)),
-        stream=wire.stream,
+        stream=bool(wire.stream),
         include_usage=True,
         tools=tuple(_tool(tool) for tool in wire.tools or ()),
         tool_choice=ToolChoice(mode=_CHOICES[choice.type], name=choice.name) if choice else None,
