@@ -210,6 +210,11 @@ def test_text_that_talks_about_usage_and_ends_is_only_text() -> None:
         assert (passed, after.usage, after.finished) == (data + DONE, None, True)
 
 
+def test_an_error_beside_an_open_choice_is_an_error() -> None:
+    passed, after = relay(TEXT, sse(chunk("", error={"code": 502, "message": "x"})), DONE)
+    assert (passed, after.broken is not None) == (TEXT, True)
+
+
 def test_several_events_in_one_piece_hide_nothing() -> None:
     """Two choices in one chunk do not make up for an end or an error beside it."""
     two = chunk("x")

@@ -115,5 +115,6 @@ def is_plain(whole: bytes) -> bool:
             whole.count(b'"usage":null') == events or b'"usage"' not in whole or whole.count(b'"usage": null') == events
         )
         and b"\r" not in whole
-        and (events == 1 or (DONE not in whole and b'"error"' not in whole))
+        and b'"error"' not in whole
+        and (events == 1 or DONE not in whole)
     )
