@@ -63,11 +63,10 @@ def test_a_last_event_needs_no_blank_line() -> None:
 def test_it_learns_what_the_decoder_learns(cut: int) -> None:
     passing, decoder = relay(), anthropic.Decoder()
     passing.feed(STREAM[:cut])
-    events = [*decoder.feed(STREAM[:cut]), *decoder.end()]
-    assert passing.begun == any(isinstance(event, Started) for event in events)
-    assert passing.finished == isinstance(events[-1], Finished)
-    broken = passing.end()
-    assert broken == (None if passing.finished else events[-1])
+    assert passing.begun == any(isinstance(event, Started) for event in decoder.feed(STREAM[:cut]))
+    (*_, last) = [*anthropic.Decoder().feed(STREAM), *decoder.end()]
+    assert passing.finished == isinstance(last, Finished)
+    assert passing.end() == (None if passing.finished else last)
 
 
 def test_a_ping_alone_begins_nothing() -> None:
@@ -96,7 +95,16 @@ def test_an_error_event_is_told_and_not_passed_on() -> None:
         assert passing.broken.kind == "overloaded"
         assert passing.feed(wire.end()) == b""
         assert passing.end() is passing.broken
+        passing = relay()
+        assert passing.feed(before + spelled + wire.end().removesuffix(b"\n\n")) == before
+        assert (passing.finished, passing.end()) == (False, passing.broken)
         assert not passing.finished
+
+
+def test_an_end_alone_is_no_answer_even_without_its_blank_line() -> None:
+    passing = relay()
+    assert passing.feed(wire.event("message_stop").removesuffix(b"\n\n")) == b""
+    assert (passing.begun, passing.finished) == (False, False)
 
 
 def test_an_error_first_leaves_the_stream_unbegun() -> None:

@@ -60,8 +60,10 @@ class Relay:
 
     def _unended(self) -> bytes:
         """The last event when it has come without its blank line: a provider may close right behind it."""
+        if self.finished or self.broken is not None or not self.begun:
+            return b""
         rest = self._boundary.rest.rstrip(b"\r\n")
-        if self.finished or not self.begun or not rest.endswith(b"}") or b"message_stop" not in rest:
+        if not rest.endswith(b"}") or b"message_stop" not in rest:
             return b""
         last = rest + b"\n\n"
         self.finished = any(_is_last(frame) for frame in Frames().feed(last))
