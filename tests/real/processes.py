@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 ROOT = Path(__file__).parents[2]
 SERVERS_PYTHON = ROOT / ".servers" / "bin" / "python"
-NODE_BIN = ROOT / "node_modules" / ".bin"
+NODE_MODULES = ROOT / "node_modules"
 READY_WITHIN = 60.0
 GRACE = 10.0
 Ready = TypeVar("Ready")
@@ -151,8 +151,8 @@ def fakes(*flags: str) -> Iterator[dict[str, int]]:
         yield program.wait_for(json_line)
 
 
-def need(path: Path, how: str) -> Path:
+def need(path: Path) -> Path:
     """`path`, or an error that says how to get it: a missing server must not look like a passed test."""
     if not path.exists():
-        raise RuntimeError(f"{path.relative_to(ROOT)} is missing; run: {how}")
+        raise RuntimeError(f"{path.relative_to(ROOT)} is missing; `make test` sets up the servers that the tests need")
     return path

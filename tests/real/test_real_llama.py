@@ -41,7 +41,7 @@ class Llama:
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Llama]:
-    python = need(SERVERS_PYTHON, "make servers")
+    python = need(SERVERS_PYTHON)
     file = tmp_path_factory.mktemp("llama") / "tiny.gguf"
     subprocess.run([python, HERE / "tiny_gguf.py", file], check=True)
     with running([python, HERE / "llama_server.py", file]) as program:

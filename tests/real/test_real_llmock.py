@@ -44,7 +44,7 @@ class Judge:
 
 @pytest.fixture(scope="module")
 def origin() -> Iterator[str]:
-    llmock = need(SERVERS_PYTHON.with_name("llmock"), "make servers")
+    llmock = need(SERVERS_PYTHON.with_name("llmock"))
     with running([llmock, "serve", "--host", "127.0.0.1", "-p", "0"]) as program:
         yield program.wait_for(
             lambda line: found[0] if (found := re.findall(r"Uvicorn running on (http://\S+)", line)) else None
