@@ -46,15 +46,16 @@ def measure(stage: Stage, size: cases.Size, wanted: set[str]) -> Measured:
     found = Measured()
     ours = stage.subject.name == "fairlead"
     if "process" in wanted and ours:
-        with machine.undisturbed(os.getpid()):
+        with machine.ahead(os.getpid()):
             process(stage, found)
     if "chat" in wanted:
         found.chats = _timed("whole answers", lambda: cases.whole_answers(stage, size))
     if "ladder" in wanted:
         found.ladder = _timed("connections", lambda: cases.ladder(stage, size))
-    with machine.undisturbed(os.getpid()):  # these measure waiting
-        if "first" in wanted:
+    if "first" in wanted:
+        with machine.at_once(os.getpid()):
             found.first = _timed("first text", lambda: cases.first_text(stage, size))
+    with machine.ahead(os.getpid()):
         if "streams" in wanted:
             found.paced = _timed("512 streams", lambda: cases.paced_streams(stage, size))
         if "translated" in wanted and ours:
@@ -148,7 +149,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--subject", default="fairlead", help="fairlead, nginx, or a command with {port} {provider}")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result files")
     parser.add_argument("--no-files", action="store_true", help="print only")
-    parser.add_argument("--exclusive", action="store_true", help="as root: leave other work on this machine 5 %%")
+    parser.add_argument("--exclusive", action="store_true", help="as root: leave next to nothing to other work")
     parser.add_argument("--update-docs", action="store_true", help=f"rewrite the block in {' and '.join(DOCUMENTS)}")
     parser.add_argument("--patience", type=float, help="seconds per case for rounds taken again because of others")
     parser.set_defaults(size="default")
@@ -166,7 +167,7 @@ def main() -> int:
     try:
         with staged(args.subject) as stage, contextlib.ExitStack() as stack:
             if args.exclusive:
-                stack.enter_context(machine.undisturbed(os.getpid()))
+                stack.enter_context(machine.ahead(os.getpid()))
             found = measure(stage, sized(args), set(args.case or CASES))
             result = assemble(found, stage.subject.name, args.size, load_before)
     except (MissingToolError, LoadError) as failure:
