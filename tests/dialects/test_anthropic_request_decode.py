@@ -74,7 +74,6 @@ def test_ask_sees_images_also_in_the_results_of_tools(content: Any, images: bool
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
         ({"messages": []}, "messages"),
         ({"model": ""}, "model"),
-        ({"model": "a\n"}, "model"),
         ({"max_tokens": -1}, "max_tokens"),
         ({"tools": {}}, "tools"),
         ({"metadata": {"user_id": 5}}, "metadata.user_id"),
@@ -86,6 +85,13 @@ def test_wrong_shapes_are_refused_with_their_place(members: dict[str, Any], para
             read(body(**members))
         assert (caught.value.code, caught.value.status) == ("invalid_request_error", 400)
         assert caught.value.param == param
+
+
+@pytest.mark.parametrize("model", ["a\n", "\x00", "a\x7fb"])
+def test_a_model_with_control_characters_goes_nowhere(model: str) -> None:
+    with pytest.raises(GatewayError, match="control") as caught:
+        anthropic.ask(body(model=model))
+    assert (caught.value.code, caught.value.param) == ("invalid_request_error", "model")
 
 
 @pytest.mark.parametrize("missing", ["model", "max_tokens", "messages"])

@@ -3,6 +3,7 @@
 It knows the blocks that a request may hold. It must not know which dialect the chat is for.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -26,7 +27,7 @@ from fairlead.canonical.errors import GatewayError
 from fairlead.dialects import body as gate
 from fairlead.dialects.ask import Ask
 
-_Model = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+_Model = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _Limit = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -160,6 +161,7 @@ _CHOICES: dict[str, Literal["auto", "none", "required", "tool"]] = {
     "tool": "tool",
     "none": "none",
 }
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ask_decoder = msgspec.json.Decoder(_AskBody)
 _decoder = msgspec.json.Decoder(_Body)
 
@@ -171,6 +173,8 @@ def ask(body: bytes) -> Ask:
         wire = _ask_decoder.decode(body)
     except ValueError as error:
         gate.refuse(body, error)
+    if _CONTROL.search(wire.model):
+        raise GatewayError("invalid_request_error", "model: it holds control characters", param="model")
     return Ask(
         model=wire.model,
         stream=bool(wire.stream),
