@@ -21,7 +21,10 @@ def main(path: str) -> None:
     params.endpoint_slots = True
     params.endpoint_metrics = True
     params.warmup = False
-    params.sampling.ignore_eos = True  # a random model ends at random; the tests end it by max_tokens
+    # A random model ends at random and begins with half a character now and then, upon which this server forgets its
+    # message_start. So the tests end answers by max_tokens, and whoever wants noise asks for a temperature.
+    params.sampling.ignore_eos = True
+    params.sampling.temp = 0.0
     server = xllamacpp.Server(params)
     # llama.cpp logs to standard output too; the address is told on a line of its own that starts like no log line.
     sys.stdout.write("\n" + json.dumps({"address": str(server.listening_address)}) + "\n")

@@ -95,6 +95,27 @@ def test_the_anthropic_client_works_in_front_of_it(claude: anthropic.Anthropic, 
     assert streamed.usage.output_tokens > 0
 
 
+def test_noise_of_every_kind_comes_through_as_it_was(
+    chat: openai.OpenAI, claude: anthropic.Anthropic, llama: Llama
+) -> None:
+    """Control characters, halves of characters, replacement characters: the same with the gateway as without it."""
+
+    def noise(client: openai.OpenAI, seed: int) -> tuple[str, str]:
+        asked: Any = {"model": "openai-tiny", "messages": HELLO, "max_tokens": 30, "seed": seed, "temperature": 1.5}
+        stream = client.chat.completions.create(**asked, stream=True)
+        streamed = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+        return client.chat.completions.create(**asked).choices[0].message.content or "", streamed
+
+    with openai.OpenAI(base_url=f"{llama.address}/v1", api_key="none") as direct:
+        for seed in range(15):
+            assert noise(chat, seed) == noise(direct, seed)
+    for _ in range(15):
+        with claude.messages.stream(
+            model="openai-tiny", max_tokens=30, messages=HELLO, extra_body={"temperature": 1.0}
+        ) as events:
+            assert "".join(events.text_stream).encode()
+
+
 def test_a_prompt_that_is_too_long_is_the_clients_fault(chat: openai.OpenAI) -> None:
     asked: Any = [{"role": "user", "content": "a b c " * 30_000}]
     with pytest.raises(openai.BadRequestError) as caught:
