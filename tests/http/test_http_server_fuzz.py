@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fairlead.http.downstream import Downstream
@@ -108,6 +108,7 @@ def _cut(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
+@example(data=PARTS[0] + PARTS[3] + b"GET /1 HTTP/1.1\r\n*Host: a\r\n\r\n", cuts=[])
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=streams(), cuts=st.lists(st.integers(0, 10_000), max_size=8))
 def test_any_bytes_in_any_pieces(data: bytes, cuts: list[int], caplog: pytest.LogCaptureFixture) -> None:

@@ -337,7 +337,7 @@ async def test_a_slow_reader_is_not_cut_off(serve: Serve) -> None:
         exchange.write(b"a" * 2_000_000)
         exchange.end()
 
-    served = await serve(handle, Limits(write_timeout=SOON))
+    served = await serve(handle, Limits(write_timeout=5 * SOON))
     sock = await non_reader(served.port, GET)
     loop = asyncio.get_running_loop()
     data = b""

@@ -14,6 +14,7 @@ import msgspec
 
 from fairlead.http.errors import Phase, UpstreamError
 from fairlead.http.inflate import open_inflater
+from fairlead.http.outbox import outbox_of
 from fairlead.http.reply import Reply
 
 MAX_HEAD = 64 * 1024
@@ -60,12 +61,14 @@ class Connection(asyncio.Protocol):
         "_keeps",
         "_kept_until",
         "_loop",
+        "_outbox",
         "_owner",
         "_parser",
         "_reading",
         "_repeats",
         "_reply",
         "_seen_at",
+        "_sent",
         "_silent",
         "_since_body",
         "_terms",
@@ -79,6 +82,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
         self._loop = loop
+        self._outbox = outbox_of(loop)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[Reply] | None = None
@@ -102,6 +106,7 @@ class Connection(asyncio.Protocol):
         self.stale = False
         """It was reused, and closed before one byte of the answer came: the request may be sent once more."""
         self._silent = True
+        self._sent = False
 
     async def ask(self, head: bytes, body: bytes, terms: Terms) -> Reply:
         """Send a request and wait for the head of its answer."""
@@ -115,11 +120,12 @@ class Connection(asyncio.Protocol):
         self._first_by = now + terms.first_byte
         self._silent = True
         self._arm(min(self._first_by, terms.deadline))
+        self._sent = False
         if len(body) <= ONE_WRITE:
-            self._transport.write(head + body)
+            self._outbox.put(self._emit, head + body)
         else:
-            self._transport.write(head)
-            self._transport.write(body)
+            self._outbox.put(self._emit, head)
+            self._outbox.put(self._emit, body)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -178,6 +184,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
             self.abort()  # nobody asked: whatever this is, it must not become the next answer
+            return
+        if not self._sent:  # an answer to nothing: the request has not left, and may go elsewhere
+            self.stale = True
+            self.fail(UpstreamError("cut", "the upstream spoke before it was asked"))
             return
         self._silent = False
         self._seen_at = self._loop.time()
@@ -242,6 +252,11 @@ class Connection(asyncio.Protocol):
         self._done = True
 
     # Inside.
+
+    def _emit(self, data: bytes) -> None:
+        if not self.closed:
+            self._sent = True
+            self._transport.write(data)
 
     def _take_headers(self) -> dict[bytes, bytes]:
         headers, self._headers = self._headers, {}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from fairlead.http.exchange import Exchange
 from fairlead.http.head import CLOSE, CONTINUE, RequestRefused, status_line
 from fairlead.http.intake import Intake, weigh
+from fairlead.http.outbox import outbox_of
 
 if TYPE_CHECKING:
     from fairlead.http.server import Server
@@ -46,6 +47,7 @@ class Downstream(asyncio.Protocol):
         "_loop",
         "_lost",
         "_moved_at",
+        "_outbox",
         "_queue",
         "_queued",
         "_reading",
@@ -66,6 +68,7 @@ class Downstream(asyncio.Protocol):
         self._server = server
         self._limits = server.limits
         self._loop = asyncio.get_running_loop()
+        self._outbox = outbox_of(self._loop)
         self._intake = Intake(self, server.limits, self._loop)
         self._queue: deque[Exchange | RequestRefused] = deque()
         self._queued = 0
@@ -179,7 +182,7 @@ class Downstream(asyncio.Protocol):
             return
         if self.paused:
             self._backlog += len(data)
-        self._write(data)
+        self._outbox.put(self._emit, data)
 
     def reset(self) -> None:
         """Ends the connection so that the client cannot take it for a clean end, and what waits to be sent is lost."""
@@ -202,6 +205,10 @@ class Downstream(asyncio.Protocol):
         if self._drained is None or self._drained.done():
             self._drained = self._loop.create_future()
         await asyncio.shield(self._drained)
+
+    def _emit(self, data: bytes) -> None:
+        if not self._lost:
+            self._write(data)
 
     # The server's side.
 
@@ -351,6 +358,7 @@ class Downstream(asyncio.Protocol):
 
     def _close(self, *, linger: bool = False) -> None:
         """Ends the connection once what was written is sent. Where input may be on its way, it is read for a while."""
+        self._outbox.flush()
         self._deaf = self._closing = True
         self._resume_reading()
         self._watch_writes_from(self._loop.time())

@@ -70,12 +70,15 @@ class Intake:
         in_head = self.in_head
         incoming = self.incoming
         self._fed = len(data) + self._fed if in_head else len(data)
+        detour_at: int | None = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
+            detour_at = upgrade.args[0]
         except httptools.HttpParserError as error:
             raise _refusal(error) from None
+        if detour_at is not None:  # not above: what goes wrong from here on has nothing to do with the upgrade
+            self._ignore_upgrade(data[detour_at:])
         if self.in_head:
             self._watch_head(len(data) if in_head else 0)
         elif self.incoming is not None and self.incoming is incoming:

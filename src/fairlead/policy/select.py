@@ -56,19 +56,26 @@ def choose(
     When every choice that could serve is cooling, the one whose cooldown ends first is tried all the same: the last
     deployment is never cooled to zero.
     """
+    picky = bool(spent) or needs.tools or needs.images or needs.context_over > 0
     able: list[Choice] = []
     ready: list[Choice] = []
     for choice in route.choices:
-        if _unable(choice.deployment, needs, spent, secrets) is None:
-            able.append(choice)
-            if _resting(choice.deployment, fleet, now) is None:
-                ready.append(choice)
+        deployment = choice.deployment
+        if secrets is not None and deployment.credential and deployment.credential not in secrets:
+            continue
+        if picky and _unable(deployment, needs, spent, secrets):
+            continue
+        able.append(choice)
+        if _resting(deployment, fleet, now) is None:
+            ready.append(choice)
     if 2 * len(ready) < len(able):
         ready += [c for c in able if c not in ready and fleet.of(c.deployment).cause == "slow"]
     if not ready:
         return min(able, key=lambda c: (_rests_until(c.deployment, fleet), c.rank), default=None)
-    best = min([choice.rank for choice in ready])
-    pool = [choice for choice in ready if choice.rank == best]
+    pool = ready
+    if len(pool) > 1:
+        best = min([choice.rank for choice in ready])
+        pool = [choice for choice in ready if choice.rank == best]
     if len(pool) == 1:
         return pool[0]
     return STRATEGIES[route.select](Pool(route, pool, fleet, now, rng, needs.session))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fairlead.http.client import Client, Reply, UpstreamError
 from fairlead.http.connection import Connection, Terms
 from fairlead.http.inflate import ENCODINGS
+from fairlead.http.outbox import outbox_of
 
 Start = Callable[..., Awaitable[Any]]
 Ask = Callable[..., Coroutine[Any, Any, Reply]]
@@ -318,6 +319,7 @@ async def play(pieces: list[bytes], end: bool) -> tuple[int, dict[bytes, bytes],
     terms = Terms(first_byte=9, idle=9, deadline=loop.time() + 9, accepts=("gzip", "br", "zstd"), head_only=False)
     task = asyncio.ensure_future(connection.ask(b"", b"", terms))
     await asyncio.sleep(0)
+    outbox_of(loop).flush()
     for piece in pieces:
         connection.data_received(piece)
     if end:

@@ -111,8 +111,14 @@ def _is_last(frame: Frame) -> bool:
 
 
 def _is_ordinary(events: bytes) -> bool:
-    """Whether no event here can start, count, end or break a message: it would hold one of these words.
+    """Whether every event here ends in an object, and none can start, count, end or break a message.
 
-    Text that a model wrote may hold them too, and is then looked at for nothing.
+    One that can would hold one of these words. Text that a model wrote may hold them too, and is then looked at for
+    nothing, as are line ends other than a line feed.
     """
-    return b'"message_' not in events and b"error" not in events
+    return (
+        b'"message_' not in events
+        and b"error" not in events
+        and events.count(b"\n\n") == events.count(b"}\n\n")
+        and b"\r" not in events
+    )

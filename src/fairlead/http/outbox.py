@@ -1,0 +1,49 @@
+"""Writes that wait for the end of the loop's turn, so that all of them leave in one burst.
+
+A write to a peer that sleeps wakes it, which costs as much as the write; in a burst, peers that share a core are woken
+once. It knows transports and the loop's turns, and must not know what the bytes are.
+"""
+
+import asyncio
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+LARGE = 8 * 1024
+
+
+class Outbox:
+    """The writes of one event loop."""
+
+    __slots__ = ("_call_soon", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._call_soon = loop.call_soon
+        self._waiting: list[tuple[Callable[[bytes], None], bytes]] = []
+
+    def put(self, write: Callable[[bytes], None], data: bytes) -> None:
+        """Has `write(data)` called in the loop's next turn, after every write that was put before it.
+
+        What is large is written at once, so that its transport can say at once that it is too much.
+        """
+        if not self._waiting:
+            self._call_soon(self.flush)
+        self._waiting.append((write, data))
+        if len(data) > LARGE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits now: before a connection is closed, and at the end of a turn."""
+        waiting, self._waiting = self._waiting, []
+        for write, data in waiting:
+            write(data)
+
+
+_OUTBOXES: "WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox]" = WeakKeyDictionary()
+
+
+def outbox_of(loop: asyncio.AbstractEventLoop) -> Outbox:
+    """The one outbox of `loop`, which servers and clients share."""
+    outbox = _OUTBOXES.get(loop)
+    if outbox is None:
+        outbox = _OUTBOXES[loop] = Outbox(loop)
+    return outbox
