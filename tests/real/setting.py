@@ -12,7 +12,7 @@ from typing import Any
 KEY = "fl-test-key-for-the-real-tests"
 PROVIDER_KEY = "sk-the-providers-own-key"
 NUMBERS = itertools.count()
-LONE_NAMES = 110
+LONE_NAMES = 150
 """For so many tests there are deployments of their own."""
 
 ROUTES = {
@@ -22,6 +22,7 @@ ROUTES = {
     "self": ["self-hosted/*"],
     "chain": ["openai/*", "anthropic/*", "self-hosted/*"],
     "reverse": ["anthropic/*", "openai/*"],
+    "poor-openai": ["openai-poor/*"],
     "wrong-key-openai": ["openai-wrong-key/*"],
     "wrong-key-claude": ["anthropic-wrong-key/*"],
 }
@@ -42,6 +43,7 @@ def config(ports: dict[str, int]) -> str:
             "providers": {
                 "openai": {"kind": "openai", "base_url": openai_url, "api_key": PROVIDER_KEY},
                 "anthropic": {"kind": "anthropic", "base_url": anthropic_url, "api_key": PROVIDER_KEY},
+                "openai-poor": {"kind": "openai", "base_url": openai_url, "api_key": PROVIDER_KEY},
                 "openai-wrong-key": {"kind": "openai", "base_url": openai_url, "api_key": "sk-wrong"},
                 "anthropic-wrong-key": {"kind": "anthropic", "base_url": anthropic_url, "api_key": "sk-wrong"},
                 "anthropic-old": {

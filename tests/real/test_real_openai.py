@@ -252,6 +252,13 @@ def test_a_providers_failure_becomes_the_sdks_exception(
     assert set(failure.body) >= {"message", "type", "param", "code", "source", "request_id"}
 
 
+def test_an_account_without_credit_is_not_asked_twice(chat: openai.OpenAI, fake: Fakes) -> None:
+    fake["openai"].script("429_quota", "429_quota")
+    with pytest.raises(openai.RateLimitError):
+        chat.chat.completions.create(model="poor-openai-x", messages=HELLO)
+    assert [entry["status"] for entry in fake["openai"].log()] == [429]
+
+
 @pytest.mark.parametrize("provider", ["openai", "claude"])
 def test_a_wrong_provider_key_is_no_fault_of_the_client(chat: openai.OpenAI, fake: Fakes, provider: str) -> None:
     with pytest.raises(openai.InternalServerError) as caught:
