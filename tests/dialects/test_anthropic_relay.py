@@ -173,10 +173,11 @@ def test_usage_stays_unknown_where_nobody_tells_it() -> None:
     assert passing.usage == Usage(output=3)
 
 
-def test_an_event_that_breaks_off_in_its_middle_breaks_the_stream(relay: anthropic.Relay) -> None:
+def test_an_event_that_breaks_off_in_its_middle_breaks_the_stream() -> None:
     """An event whose data is no object is noticed without reading every delta."""
-    out = relay.feed(wire.start() + wire.text(0, "hello"))
-    out += relay.feed(b'event: content_block_delta\ndata: {"type":"content_bl\n\n')
-    assert relay.broken is not None
-    assert relay.broken.kind == "protocol"
+    watched = relay()
+    out = watched.feed(wire.start() + wire.text(0, "hello"))
+    out += watched.feed(b'event: content_block_delta\ndata: {"type":"content_bl\n\n')
+    assert watched.broken is not None
+    assert watched.broken.kind == "protocol"
     assert b"content_bl\n" not in out

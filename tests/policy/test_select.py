@@ -27,7 +27,15 @@ def choice(name: str, *, weight: float = 1.0, rank: int = 0, **facts: object) ->
 
 
 def route(select: Select, *choices: Choice) -> Route:
-    return Route(model="chat", choices=choices, select=select)
+    return Route(model="chat", choices=tuple(sorted(choices, key=lambda c: c.rank)), select=select)
+
+
+def fleet_of(**health: Health) -> Fleet:
+    """A fleet that has learned this much."""
+    fleet = Fleet(Random(1))
+    fleet.health = dict(health)
+    fleet.troubled = {name for name, state in health.items() if state.openings or state.cooldown_until}
+    return fleet
 
 
 def picks(path: Route, *, fleet: Fleet | None = None, needs: Needs | None = None, times: int = 1000) -> Counter[str]:
@@ -62,8 +70,7 @@ def test_least_busy_counts_work_by_weight() -> None:
 
 
 def test_latency_takes_the_quickest_and_tries_the_unknown() -> None:
-    fleet = Fleet(Random(1))
-    fleet.health = {"a": Health(ttft=0.5, counted_at=100.0), "b": Health(ttft=0.2, counted_at=100.0)}
+    fleet = fleet_of(a=Health(ttft=0.5, counted_at=100.0), b=Health(ttft=0.2, counted_at=100.0))
     assert picks(route("latency", choice("a"), choice("b")), fleet=fleet) == {"b": 1000}
     assert picks(route("latency", choice("a"), choice("b"), choice("c")), fleet=fleet) == {"c": 1000}
 
@@ -115,15 +122,13 @@ def test_what_a_model_cannot_do_is_not_asked_of_it() -> None:
 
 
 def test_slow_ones_come_back_before_half_of_the_pool_is_gone() -> None:
-    fleet = Fleet(Random(1))
-    fleet.health = {name: Health(cooldown_until=200.0, cause="slow") for name in ("a", "b", "c")}
+    fleet = fleet_of(**{name: Health(cooldown_until=200.0, cause="slow") for name in ("a", "b", "c")})
     assert set(picks(route("weighted", choice("a"), choice("b"), choice("c"), choice("d")), fleet=fleet)) == set("abcd")
 
 
 def test_consider_tells_why_each_other_one_is_skipped() -> None:
-    fleet = Fleet(Random(1))
-    fleet.health = {"cooling": Health(cooldown_until=112.5, cause="server_error")}
-    fleet.health["probing"] = Health(openings=1, probes=3)
+    cooling = Health(cooldown_until=112.5, cause="server_error")
+    fleet = fleet_of(cooling=cooling, probing=Health(openings=1, probes=3))
     fleet.quarantined_until = {"bad": 200.0}
     path = route(
         "weighted",
@@ -156,10 +161,8 @@ def test_every_strategy_gives_a_choice_of_the_best_rank_that_is_well(
     select: Select, weights: list[float], cooling: set[int], session: str, seed: int
 ) -> None:
     rng = Random(seed)
-    fleet = Fleet(rng)
     choices = [choice(str(n), weight=weight, rank=n % 2) for n, weight in enumerate(weights)]
-    for number in cooling:
-        fleet.health[str(number)] = Health(cooldown_until=500.0 + number, cause="connect")
+    fleet = fleet_of(**{str(n): Health(cooldown_until=500.0 + n, cause="connect") for n in cooling})
     chosen = choose(route(select, *choices), fleet, 100.0, rng, needs=Needs(session=session))
     assert chosen is not None
     well = [c for n, c in enumerate(choices) if n not in cooling]

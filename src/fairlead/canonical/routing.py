@@ -94,6 +94,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """What clients ask for; a trailing `*` matches any rest."""
     choices: tuple[Choice, ...]
+    """In the order of their ranks."""
     select: Select = "weighted"
     retry: Retry = Retry()
     fallback: frozenset[OnWord] = frozenset({"429", "5xx", "timeout", "connect", "auth"})

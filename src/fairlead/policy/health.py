@@ -187,6 +187,8 @@ class Fleet:
     def __init__(self, rng: Random) -> None:
         self.rng = rng
         self.health: dict[str, Health] = {}
+        self.troubled: set[str] = set()
+        """The deployments whose health may ask for rest; of all others nothing need be looked up."""
         self.busy: dict[str, int] = {}
         """Attempts under way by deployment, streams included."""
         self.turns: dict[str, int] = {}
@@ -228,6 +230,10 @@ class Fleet:
             if outcome.kind in {"auth", "quota"} and deployment.credential:
                 self.quarantined_until[deployment.credential] = outcome.at + QUARANTINE
         self.health[deployment.name] = after
+        if after.openings or after.cooldown_until > outcome.at:
+            self.troubled.add(deployment.name)
+        elif self.troubled:
+            self.troubled.discard(deployment.name)
 
     def pardon(self, credential: str) -> None:
         """The credential was renewed: its quarantine ends."""

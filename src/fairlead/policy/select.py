@@ -57,28 +57,38 @@ def choose(
     deployment is never cooled to zero.
     """
     picky = bool(spent) or needs.tools or needs.images or needs.context_over > 0
-    able: list[Choice] = []
     ready: list[Choice] = []
+    tired: list[Choice] = []
     for choice in route.choices:
+        if ready and not tired and choice.rank != ready[0].rank:
+            break
         deployment = choice.deployment
         if secrets is not None and deployment.credential and deployment.credential not in secrets:
             continue
         if picky and _unable(deployment, needs, spent, secrets):
             continue
-        able.append(choice)
-        if _resting(deployment, fleet, now) is None:
+        if (deployment.name in fleet.troubled or fleet.quarantined_until) and _resting(deployment, fleet, now):
+            tired.append(choice)
+        else:
             ready.append(choice)
-    if 2 * len(ready) < len(able):
-        ready += [c for c in able if c not in ready and fleet.of(c.deployment).cause == "slow"]
+    if tired:
+        ready = _best(ready, tired, fleet)
+    if len(ready) < 2:
+        return ready[0] if ready else None
+    return STRATEGIES[route.select](Pool(route, ready, fleet, now, rng, needs.session))
+
+
+def _best(ready: list[Choice], tired: list[Choice], fleet: Fleet) -> list[Choice]:
+    """Whom to choose from when some are resting: those of the best rank that are not.
+
+    Slow ones come back before more than half are gone; with nobody left, it is the one that rests least long.
+    """
+    if len(ready) < len(tired):
+        ready = ready + [choice for choice in tired if fleet.of(choice.deployment).cause == "slow"]
     if not ready:
-        return min(able, key=lambda c: (_rests_until(c.deployment, fleet), c.rank), default=None)
-    pool = ready
-    if len(pool) > 1:
-        best = min([choice.rank for choice in ready])
-        pool = [choice for choice in ready if choice.rank == best]
-    if len(pool) == 1:
-        return pool[0]
-    return STRATEGIES[route.select](Pool(route, pool, fleet, now, rng, needs.session))
+        return [min(tired, key=lambda c: (_rests_until(c.deployment, fleet), c.rank))]
+    best = min(choice.rank for choice in ready)
+    return [choice for choice in ready if choice.rank == best]
 
 
 def consider(

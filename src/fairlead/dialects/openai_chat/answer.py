@@ -11,7 +11,15 @@ import msgspec
 from fairlead.canonical.chat import Answer, Reasoning, Refusal, Text, ToolCall
 from fairlead.canonical.usage import Usage
 from fairlead.dialects import body as gate
-from fairlead.dialects.openai_chat.usage import decode_finish, decode_usage, encode_finish, encode_usage, has
+from fairlead.dialects.openai_chat.usage import (
+    WireUsage,
+    count,
+    decode_finish,
+    decode_usage,
+    encode_finish,
+    encode_usage,
+    has,
+)
 
 _T = TypeVar("_T")
 _NOTHING = msgspec.Raw(b"")
@@ -69,6 +77,16 @@ class _Proof(msgspec.Struct, frozen=True):
     error: msgspec.Raw = _NOTHING
 
 
+class _PlainProof(msgspec.Struct, frozen=True):
+    """What nearly every answer is: counts where they belong, and no error."""
+
+    choices: Annotated[list[_AnyChoice], msgspec.Meta(min_length=1)]
+    model: str = ""
+    usage: WireUsage | None = None
+    error: None = None
+
+
+_plain = msgspec.json.Decoder(_PlainProof).decode
 _completion = msgspec.json.Decoder(_Completion)
 _proof = msgspec.json.Decoder(_Proof)
 
@@ -93,6 +111,14 @@ def decode_answer(body: bytes) -> Answer:
 
 def read_usage(body: bytes) -> tuple[str, Usage | None]:
     """The model that answered and what it counted. Raises ValueError as `decode_answer` does."""
+    try:
+        plain = _plain(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _read_oddly(body)
+    return plain.model, count(plain.usage)
+
+
+def _read_oddly(body: bytes) -> tuple[str, Usage | None]:
     wire = _decode(_proof, body)
     if wire.error and wire.error != msgspec.Raw(b"null"):
         raise ValueError("the answer is an error")

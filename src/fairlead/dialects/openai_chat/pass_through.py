@@ -76,6 +76,35 @@ class _Body(msgspec.Struct, Generic[_M], frozen=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
 
 
+class _FlatOptions(_StreamOptions, frozen=True, gc=False, forbid_unknown_fields=True):
+    include_obfuscation: bool | None = None
+
+
+class _FlatBody(_Body[_FlatMessage], frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A body of known, flat members: to be one proves in one reading that it is JSON, UTF-8 and nests nowhere deep."""
+
+    stream_options: _FlatOptions | None = None
+    tools: None = None
+    functions: None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    reasoning_effort: str | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    parallel_tool_calls: bool | None = None
+    store: bool | None = None
+    metadata: dict[str, str] | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+
+
+_SHORTEST_DOUBLE = b'"model":"x",'
+_spelled = msgspec.json.Encoder().encode
+_plain = msgspec.json.Decoder(_FlatBody).decode
 _flat = msgspec.json.Decoder(_Body[_FlatMessage]).decode
 _any = msgspec.json.Decoder(_Body[_Message]).decode
 _options = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
@@ -91,10 +120,7 @@ def ask(body: bytes) -> Ask:
         stream=bool(wire.stream),
         include_usage=options is not None and bool(options.include_usage),
         tools=bool(wire.tools or wire.functions),
-        images=any(
-            type(content := message.content) is list and any(part.type == "image_url" for part in content)
-            for message in wire.messages
-        ),
+        images=_has_images(wire.messages),
         max_tokens=wire.max_tokens if wire.max_completion_tokens is None else wire.max_completion_tokens,
         user=wire.user,
         n=wire.n or 1,
@@ -102,6 +128,13 @@ def ask(body: bytes) -> Ask:
 
 
 def _decode(body: bytes) -> _Body[_FlatMessage] | _Body[_Message]:
+    try:
+        plain = _plain(body)
+    except (msgspec.DecodeError, RecursionError):
+        pass  # not plain, or not right: the careful reading tells
+    else:
+        if _says_no_more(body, plain) or gate.is_single(body):
+            return plain
     members = gate.check(body, but="messages")
     try:
         return _flat(body)
@@ -111,6 +144,26 @@ def _decode(body: bytes) -> _Body[_FlatMessage] | _Body[_Message]:
         return _any(body)
     except msgspec.DecodeError as error:
         gate.refuse(body, error)
+
+
+def _says_no_more(body: bytes, plain: _FlatBody) -> bool:
+    """Whether `body` is too short to give a member twice: what it says once takes nearly all of it.
+
+    Only a number can be longer here than in the body, and only a float is a number that may be.
+    """
+    if plain.temperature is not None or plain.top_p is not None:
+        return False
+    if plain.frequency_penalty is not None or plain.presence_penalty is not None:
+        return False
+    return len(body) - len(_spelled(plain)) < len(_SHORTEST_DOUBLE)
+
+
+def _has_images(messages: list[_FlatMessage] | list[_Message]) -> bool:
+    for message in messages:
+        content = message.content
+        if type(content) is list and any(part.type == "image_url" for part in content):
+            return True
+    return False
 
 
 def check_model(model: str) -> None:

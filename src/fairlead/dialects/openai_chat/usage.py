@@ -40,7 +40,7 @@ class _CompletionDetails(msgspec.Struct, frozen=True, gc=False):
     audio_tokens: Count = None
 
 
-class _WireUsage(msgspec.Struct, frozen=True):
+class WireUsage(msgspec.Struct, frozen=True):
     prompt_tokens: Count = None
     completion_tokens: Count = None
     total_tokens: Count = None
@@ -50,7 +50,8 @@ class _WireUsage(msgspec.Struct, frozen=True):
     """DeepSeek's name for cached tokens."""
 
 
-_decode = msgspec.json.Decoder(_WireUsage | None).decode
+_NO_PROMPT, _NO_COMPLETION = _PromptDetails(), _CompletionDetails()
+_decode = msgspec.json.Decoder(WireUsage | None).decode
 
 
 def decode_usage(raw: msgspec.Raw) -> Usage | None:
@@ -58,13 +59,17 @@ def decode_usage(raw: msgspec.Raw) -> Usage | None:
     if not raw:
         return None
     try:
-        wire = _decode(raw)
+        return count(_decode(raw))
     except msgspec.DecodeError:
         return None
+
+
+def count(wire: WireUsage | None) -> Usage | None:
+    """What was counted, as canonical has it."""
     if wire is None or (wire.prompt_tokens is None and wire.completion_tokens is None):
         return None
-    prompt = wire.prompt_tokens_details or _PromptDetails()
-    completion = wire.completion_tokens_details or _CompletionDetails()
+    prompt = wire.prompt_tokens_details or _NO_PROMPT
+    completion = wire.completion_tokens_details or _NO_COMPLETION
     tokens_in, tokens_out = wire.prompt_tokens or 0, wire.completion_tokens or 0
     reasoning = completion.reasoning_tokens or 0
     if reasoning and wire.total_tokens == tokens_in + tokens_out + reasoning:
