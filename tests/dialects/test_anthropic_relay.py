@@ -27,7 +27,7 @@ def relay() -> anthropic.Relay:
 def test_every_byte_goes_through_and_all_is_learned() -> None:
     passing = relay()
     assert passing.feed(STREAM) == STREAM
-    assert (passing.begun, passing.finished, passing.broken, passing.end()) == (True, True, None, None)
+    assert (passing.begun, passing.finished, passing.end(), passing.broken) == (True, True, b"", None)
     assert passing.usage == Usage(input=17, output=42, cache_read=7)
     assert passing.model == "claude-haiku-4-5"
 
@@ -51,7 +51,7 @@ def test_a_last_event_needs_no_blank_line() -> None:
     for cut in (1, 2):
         passing = relay()
         assert passing.feed(STREAM[:-60]) + passing.feed(STREAM[-60:-cut]) == STREAM
-        assert (passing.finished, passing.end()) == (True, None)
+        assert (passing.finished, passing.end(), passing.broken) == (True, b"", None)
         assert passing.feed(b"\n") == b""
     passing = relay()
     text = wire.tool(0, "t", "f", '{"message_stop"', "}")
@@ -66,7 +66,8 @@ def test_it_learns_what_the_decoder_learns(cut: int) -> None:
     assert passing.begun == any(isinstance(event, Started) for event in decoder.feed(STREAM[:cut]))
     (*_, last) = [*anthropic.Decoder().feed(STREAM), *decoder.end()]
     assert passing.finished == isinstance(last, Finished)
-    assert passing.end() == (None if passing.finished else last)
+    assert passing.end() == b""
+    assert passing.broken == (None if passing.finished else last)
 
 
 def test_a_ping_alone_begins_nothing() -> None:
@@ -94,10 +95,10 @@ def test_an_error_event_is_told_and_not_passed_on() -> None:
         assert passing.broken is not None
         assert passing.broken.kind == "overloaded"
         assert passing.feed(wire.end()) == b""
-        assert passing.end() is passing.broken
+        assert passing.end() == b""
         passing = relay()
         assert passing.feed(before + spelled + wire.end().removesuffix(b"\n\n")) == before
-        assert (passing.finished, passing.end()) == (False, passing.broken)
+        assert (passing.finished, passing.end()) == (False, b"")
         assert not passing.finished
 
 
@@ -145,7 +146,8 @@ def test_an_endless_event_breaks_the_stream() -> None:
     passing = relay()
     passing.feed(wire.start())
     assert passing.feed(b"data: " + b"x" * (1 << 21)) == b""
-    assert isinstance(passing.end(), Broken)
+    passing.end()
+    assert isinstance(passing.broken, Broken)
     assert passing.broken is not None
     assert passing.broken.kind == "protocol"
 
@@ -153,10 +155,12 @@ def test_an_endless_event_breaks_the_stream() -> None:
 def test_an_end_before_message_stop_is_a_cut() -> None:
     passing = relay()
     passing.feed(STREAM.removesuffix(wire.event("message_stop")))
-    broken = passing.end()
+    passing.end()
+    broken = passing.broken
     assert broken is not None
     assert broken.kind == "cut"
-    assert passing.end() is broken
+    passing.end()
+    assert passing.broken is broken
 
 
 def test_what_follows_the_end_is_not_passed_on() -> None:

@@ -84,7 +84,7 @@ def test_streams(answer: Answer, size: int) -> None:
     assert again == anthropic.decode_answer(anthropic.encode_answer(answer))
     relay = anthropic.Relay(hide_usage=True)
     assert relay.feed(stream) == stream
-    assert (relay.usage, relay.model, relay.end()) == (again.usage, again.model, None)
+    assert (relay.usage, relay.model, relay.end(), relay.broken) == (again.usage, again.model, b"", None)
 
 
 @given(strategies.answers(), strategies.WORDS)

@@ -190,3 +190,35 @@ def test_what_a_provider_gets_is_asked_the_same(extra: dict[str, Any], stream: b
     original = json.dumps({**extra, "model": "chat", "messages": HELLO, "stream": stream}).encode()
     before, after = openai_chat.ask(original), openai_chat.ask(patched(original))
     assert (after.model, after.stream, after.include_usage) == ("gpt-4o", before.stream, stream)
+
+
+PLAIN_BODIES = st.fixed_dictionaries(
+    {"messages": st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": st.text()}), min_size=1)},
+    optional={
+        "max_tokens": st.integers(0, 10**6),
+        "temperature": st.floats(0, 2),
+        "stop": st.text(),
+        "user": st.text(max_size=40),
+    },
+)
+
+
+@given(
+    flat=PLAIN_BODIES,
+    doubled=st.sampled_from(["model", "stream", "messages"]),
+    compact=st.booleans(),
+    last=st.booleans(),
+)
+def test_a_steering_member_given_twice_is_never_read_as_plain(
+    flat: dict[str, Any], doubled: str, compact: bool, last: bool
+) -> None:
+    """However short the double is, and whatever else the body saves elsewhere."""
+    members = {"model": "m", "stream": None, **flat}
+    pairs = [(name, value) for name, value in members.items() if name != "stream" or doubled == "stream"]
+    double = (doubled, members[doubled])
+    pairs = [*pairs, double] if last else [double, *pairs]
+    separators = (",", ":") if compact else (", ", ": ")
+    spelled = [f"{json.dumps(n)}{separators[1]}{json.dumps(v, separators=separators)}" for n, v in pairs]
+    with pytest.raises(GatewayError) as refused:
+        openai_chat.ask(("{" + separators[0].join(spelled) + "}").encode())
+    assert refused.value.param == doubled

@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from gateway_harness import Gateway, gateway, read_response, request_bytes, until
+from tests.gateway.gateway_harness import Gateway, gateway, read_response, request_bytes, until
 
 from fairlead.canonical.routing import Backoff, Retry, Timeouts
 from fairlead.fakes import Pace, Script
@@ -72,7 +72,7 @@ async def test_c2_a_client_that_does_not_read_stops_the_provider(tmp_path: Path)
         reader, writer = await gate.open()
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.transport.pause_reading()
         writer.write(request_bytes(body_for("/v1/chat/completions", stream=True, max_tokens=1_000_000)))
         seen = gate.providers[0].seen
         await until(lambda: seen and seen[-1].written > 100)
@@ -144,7 +144,7 @@ async def test_bad_json_is_told_with_its_position(tmp_path: Path) -> None:
         assert "line 2" in error["message"] or "byte" in error["message"]
 
 
-WRONG_SHAPES = {
+WRONG_SHAPES: dict[str, dict[str, object]] = {
     "stream": {"stream": "true"},
     "max_tokens": {"max_tokens": -1},
     "messages": {"messages": "hello"},
@@ -189,7 +189,7 @@ async def test_an_unknown_model_is_a_404_in_the_callers_dialect(tmp_path: Path, 
 @pytest.mark.parametrize("carrier", ["authorization", "x-api-key", "api-key", "x-goog-api-key"])
 async def test_the_key_is_found_in_every_carrier_and_nowhere_else(tmp_path: Path, carrier: str, path: str) -> None:
     async with gateway(tmp_path) as gate:
-        from gateway_harness import KEY
+        from tests.gateway.gateway_harness import KEY
 
         headers = {"authorization": "", carrier: f"Bearer {KEY}" if carrier == "authorization" else KEY}
         assert (await gate.chat(path=path, headers=headers)).status == 200

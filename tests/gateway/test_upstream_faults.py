@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from gateway_harness import PROVIDER_KEY, QUICK, Gateway, gateway, until
+from tests.gateway.gateway_harness import PROVIDER_KEY, QUICK, Gateway, gateway, until
 
 from fairlead.canonical.routing import Backoff, Cooldown, Retry, Timeouts
 from fairlead.fakes import Script

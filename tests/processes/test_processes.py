@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from family import KEY, ROOT, Family, fetch, serving
+from tests.processes.family import KEY, ROOT, Family, fetch, serving
 
 
 @pytest.fixture(scope="module")

@@ -17,17 +17,7 @@ ELSEWHERE = {"stall", "stall_stream", "refuse", "401", "403", "429_quota"}
 """Faults that take long or that a provider as a whole suffers from; other tests have them."""
 AMOUNTS = {"429": ":0.01", "429_date": ":0", "slow": ":0.05", "huge": ":40"}
 TEXT = "You said: one two three four five six"
-CASES = [
-    pytest.param(
-        fault,
-        marks=pytest.mark.xfail(
-            fault == "no_terminal",
-            reason="what a dialect says at the clean end of a stream without its end marker is not sent on",
-            strict=True,
-        ),
-    )
-    for fault in sorted(set(FAULT_NAMES) - ELSEWHERE)
-]
+CASES = sorted(set(FAULT_NAMES) - ELSEWHERE)
 TERMINAL = {"/v1/chat/completions": b"data: [DONE]", "/v1/messages": b"event: message_stop"}
 
 

@@ -37,6 +37,7 @@ CODES: dict[str, Code] = {
     "insufficient_quota": Code(429, "gateway", "insufficient_quota", retry=False),
     "guardrail_blocked": Code(400, "gateway", "invalid_request_error"),
     "upstream_rate_limited": Code(429, "provider", "rate_limit_error", retry=True),
+    "upstream_quota": Code(429, "provider", "insufficient_quota", retry=False),
     "upstream_error": Code(502, "provider", "api_error", retry=False),
     "upstream_protocol": Code(502, "provider", "api_error", retry=False),
     "upstream_auth": Code(502, "provider", "api_error", retry=False),
@@ -70,7 +71,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 KINDS: dict[str, Kind] = {
     "rate_limited": Kind("upstream_rate_limited", "429", sickness=False),
-    "quota": Kind("upstream_rate_limited", "auth", same_deployment=False, sickness=False),
+    "quota": Kind("upstream_quota", "auth", same_deployment=False, sickness=False),
     "server_error": Kind("upstream_error", "5xx"),
     "overloaded": Kind("upstream_error", "5xx"),
     "protocol": Kind("upstream_protocol", "5xx"),

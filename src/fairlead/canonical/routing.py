@@ -142,6 +142,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     open: bool = False
     """True: no keys are configured, so callers need none (only ever on loopback)."""
 
+    def __repr__(self) -> str:
+        return f"Snapshot({self.version}, {len(self.routes)} routes, {len(self.keys)} keys)"
+
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):
     """A command: make an attempt on `deployment`, no earlier than `start_at`, and be done by `deadline`."""

@@ -9,11 +9,12 @@ import sys
 from random import Random
 from typing import Any
 
-from fairlead.canonical.routing import Choice, Route, Snapshot
+from fairlead.canonical.routing import Choice, Route
 from fairlead.cli.output import print_json, print_problems, print_table
 from fairlead.config.load import load
 from fairlead.config.problems import did_you_mean
 from fairlead.policy.health import Fleet
+from fairlead.policy.routes import Routes
 from fairlead.policy.select import Needs, consider
 
 
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     if loaded.snapshot is None:
         print_problems(loaded.errors)
         return 1
-    route = route_for(loaded.snapshot, args.model)
+    route = Routes(loaded.snapshot.routes).find(args.model)
     if route is None:
         names = [route.model for route in loaded.snapshot.routes]
         print(f"fairlead explain: no route serves {args.model!r}{did_you_mean(args.model, names)}", file=sys.stderr)
@@ -34,16 +35,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(explained)
     return 0 if explained["tried"] else 1
-
-
-def route_for(snapshot: Snapshot, model: str) -> Route | None:
-    """The route with exactly this name, else the longest wildcard that matches."""
-    matching = [
-        route
-        for route in snapshot.routes
-        if route.model == model or (route.model.endswith("*") and model.startswith(route.model[:-1]))
-    ]
-    return max(matching, key=lambda route: (route.model == model, len(route.model)), default=None)
 
 
 def _explained(route: Route, args: argparse.Namespace, secrets: set[str]) -> dict[str, Any]:

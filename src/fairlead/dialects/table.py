@@ -4,7 +4,9 @@ A new wire format is a module of this shape and a row in `DIALECTS`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+import msgspec
 
 from fairlead.canonical.chat import Answer, ChatRequest
 from fairlead.canonical.errors import Refused
@@ -36,7 +38,7 @@ class Stream(Protocol):
     @property
     def begun(self) -> bool: ...
     def feed(self, data: bytes) -> bytes: ...
-    def end(self) -> Broken | None: ...
+    def end(self) -> bytes: ...
 
 
 class Dialect(Protocol):
@@ -68,9 +70,13 @@ DIALECTS: dict[str, Dialect] = {"openai_chat": openai_chat, "anthropic": anthrop
 
 
 class Translation:
-    """A `Stream` between two dialects. A broken stream gives no bytes of its own: its driver words the error."""
+    """A `Stream` between two dialects. A broken stream gives no bytes of its own: its driver words the error.
 
-    def __init__(self, source: Dialect, target: Dialect, *, include_usage: bool) -> None:
+    `created` (Unix seconds) stands in where the source's dialect tells no such time.
+    """
+
+    def __init__(self, source: Dialect, target: Dialect, *, include_usage: bool, created: int) -> None:
+        self._created = created
         self._decoder = source.Decoder()
         self._encoder = target.Encoder(include_usage=include_usage)
         self.usage: Usage | None = None
@@ -81,10 +87,9 @@ class Translation:
     def feed(self, data: bytes) -> bytes:
         return b"".join([self._encode(event) for event in self._decoder.feed(data)])
 
-    def end(self) -> Broken | None:
-        for event in self._decoder.end():
-            self._encode(event)
-        return self.broken
+    def end(self) -> bytes:
+        """The socket's clean end: `broken`, or the last of what the client gets."""
+        return b"".join([self._encode(event) for event in self._decoder.end()])
 
     def _encode(self, event: Event) -> bytes:
         match event:
@@ -97,6 +102,15 @@ class Translation:
             case Started(usage=usage):
                 self.begun = True
                 self.usage = usage
+                event = dated(event, self._created)
             case _:
                 self.begun = True
         return self._encoder.encode(event)
+
+
+Dated = TypeVar("Dated", Answer, Started)
+
+
+def dated(told: Dated, created: int) -> Dated:
+    """With a time of creation, if it has none."""
+    return told if told.created else msgspec.structs.replace(told, created=created)

@@ -49,7 +49,7 @@ def success_fields(books: Books) -> bytes:
     return (
         f"{content}x-request-id: {books.id}\r\nx-fairlead-deployment: {served}\r\n"
         f"x-fairlead-attempts: {attempts}\r\nx-fairlead-overhead-us: {int(books.overhead() * 1e6)}\r\n"
-    ).encode("latin-1")
+    ).encode("latin-1", "replace")
 
 
 def failure_error(failed: Failed) -> GatewayError:
@@ -115,7 +115,7 @@ def error_fields(refused: Refused) -> bytes:
     retry = CODES[refused.code].retry
     if retry is not None:
         lines.append(f"x-should-retry: {'true' if retry else 'false'}\r\n")
-    return "".join(lines).encode("latin-1")
+    return "".join(lines).encode("latin-1", "replace")
 
 
 def stream_error(books: Books, broken: Broken) -> Refused:

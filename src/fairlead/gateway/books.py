@@ -17,7 +17,7 @@ from fairlead.canonical.routing import (
 )
 from fairlead.canonical.usage import Usage, cost
 from fairlead.dialects.ask import Ask
-from fairlead.gateway.upstream import Answer
+from fairlead.gateway.upstream import Answer, served_model
 from fairlead.gateway.world import ANYONE, World
 from fairlead.http.server import Exchange
 
@@ -78,7 +78,7 @@ class Books:
         failure = result if isinstance(result, Failed) else None
         self.attempts.append(
             AttemptRecord(
-                deployment=step.deployment.name,
+                deployment=self._name(step),
                 started_at=self._try_at - self.opened_at,
                 duration=lasted,
                 outcome=failure.kind if failure else "answered",
@@ -129,7 +129,7 @@ class Books:
                 key=self.key.id,
                 dialect=self._dialect,
                 asked=ask.model if ask else "",
-                served=served.deployment.name if served else "",
+                served=self._name(served) if served else "",
                 stream=ask.stream if ask else False,
                 status=self.status,
                 ended=self.ended,
@@ -143,6 +143,13 @@ class Books:
                 overhead_us=int((duration - self._waited) * 1e6),
             )
         )
+
+    def _name(self, step: Try) -> str:
+        """`provider/model`, with the model that was really asked for where the deployment is a wildcard."""
+        deployment = step.deployment
+        if deployment.model != "*" or self.ask is None:
+            return deployment.name
+        return f"{deployment.provider}/{served_model(deployment, self.ask.model)}"
 
     def _release(self) -> None:
         if self._busy:

@@ -26,7 +26,7 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
         body = await exchange.read()
         books.ask = ask = dialect.ask(body)
         books.route = route = world.route(ask.model, key)
-        request = Request(dialect, body, ask, exchange.headers)
+        request = Request(dialect, body, ask, exchange.headers, int(world.wall()))
         match await first_event(world, books, request, route):
             case Whole(body=answer):
                 exchange.send(200, success_fields(books), answer)

@@ -15,7 +15,7 @@ from fairlead.canonical.events import Broken
 from fairlead.canonical.routing import Deployment, Failed, Timeouts, Try
 from fairlead.canonical.usage import Usage
 from fairlead.dialects.ask import Ask
-from fairlead.dialects.table import DIALECTS, Dialect, Stream, Translation
+from fairlead.dialects.table import DIALECTS, Dialect, Stream, Translation, dated
 from fairlead.http.errors import UpstreamError
 from fairlead.http.origin import Origin
 from fairlead.http.reply import Reply
@@ -27,6 +27,7 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 LARGEST_ERROR = 64 * 1024
 JSON = b"application/json"
 EVENTS = b"text/event-stream"
+NEVER_BEGAN = Broken(kind="cut", message="the stream ended before it began")
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -37,24 +38,26 @@ class Call(msgspec.Struct, frozen=True):
     fields: bytes
     secret: str
 
+    def __repr__(self) -> str:
+        return f"Call({self.origin.host}, {self.target})"
+
 
 class Request:
     """A client's request as attempts need it: the bytes, and the canonical value once another dialect asks for it."""
 
-    __slots__ = ("_chat", "ask", "body", "dialect", "headers")
+    __slots__ = ("_chat", "ask", "body", "created", "dialect", "headers")
 
-    def __init__(self, dialect: Dialect, body: bytes, ask: Ask, headers: dict[bytes, bytes]) -> None:
+    def __init__(self, dialect: Dialect, body: bytes, ask: Ask, headers: dict[bytes, bytes], created: int) -> None:
         self.dialect = dialect
         self.body = body
         self.ask = ask
         self.headers = headers
+        self.created = created
         self._chat: ChatRequest | None = None
 
     def encoded(self, deployment: Deployment) -> bytes:
         """The body for `deployment`: the client's own bytes where the dialect is the same, else a translation."""
-        model = deployment.model
-        if model == "*":  # a wildcard deployment serves whatever name was asked for
-            model = self.ask.model.removeprefix(f"{deployment.provider}/")
+        model = served_model(deployment, self.ask.model)
         if deployment.dialect == self.dialect.NAME:
             return self.dialect.patch_request(self.body, self.ask, model)
         if self.ask.n > 1:
@@ -69,7 +72,14 @@ class Request:
         """What a provider's stream goes through on its way to this client."""
         if deployment.dialect == self.dialect.NAME:
             return self.dialect.Relay(hide_usage=not self.ask.include_usage)
-        return Translation(DIALECTS[deployment.dialect], self.dialect, include_usage=self.ask.include_usage)
+        return Translation(
+            DIALECTS[deployment.dialect], self.dialect, include_usage=self.ask.include_usage, created=self.created
+        )
+
+
+def served_model(deployment: Deployment, asked: str) -> str:
+    """The model id to send: a wildcard deployment serves whatever name was asked for."""
+    return asked.removeprefix(f"{deployment.provider}/") if deployment.model == "*" else deployment.model
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -110,7 +120,10 @@ class Begun(msgspec.Struct, frozen=True):
             if stream.finished:  # the end marker was seen: what is missing is only the connection's own end
                 return None
             return stream.broken or Broken(kind=error.kind, message=error.message)
-        return stream.end()
+        rest = stream.end()
+        if rest:
+            write(rest)
+        return stream.broken
 
 
 Answer = Whole | Begun
@@ -178,7 +191,7 @@ async def _whole(world: "World", request: Request, reply: Reply, deployment: Dep
         answer = DIALECTS[deployment.dialect].decode_answer(body)
     except ValueError:
         return Failed(at=world.clock(), kind="protocol", status=200)
-    return Whole(deployment, request.dialect.encode_answer(answer), answer.usage)
+    return Whole(deployment, request.dialect.encode_answer(dated(answer, request.created)), answer.usage)
 
 
 async def _begun(world: "World", request: Request, reply: Reply, deployment: Deployment) -> Answer | Failed:
@@ -188,16 +201,15 @@ async def _begun(world: "World", request: Request, reply: Reply, deployment: Dep
         return Failed(at=world.clock(), kind="protocol", status=200)
     stream = request.stream(deployment)
     opening = b""
-    while not stream.begun and stream.broken is None:
+    while not (stream.begun or stream.broken):
         piece = await reply.piece()
         if not piece:
-            broken = stream.end() or Broken(kind="cut", message="the stream ended before it began")
-            reply.close()
-            return _stillborn(world, broken)
+            stream.end()
+            break
         opening += stream.feed(piece)
-    if not stream.begun and stream.broken is not None:
+    if not stream.begun:
         reply.close()
-        return _stillborn(world, stream.broken)
+        return _stillborn(world, stream.broken or NEVER_BEGAN)
     return Begun(deployment, opening, stream, reply)
 
 

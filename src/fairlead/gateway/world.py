@@ -21,6 +21,7 @@ from fairlead.http.origin import Origin
 from fairlead.journal import Journal
 from fairlead.policy.attempts import Plan
 from fairlead.policy.health import Fleet
+from fairlead.policy.routes import Routes, covers
 from fairlead.policy.select import Needs
 
 ANYONE = VirtualKey(id="")
@@ -53,8 +54,7 @@ class World:
         self.rng = rng
         self.fleet = Fleet(rng)
         self.snapshot = Snapshot(version="", routes=())
-        self._exact: dict[str, Route] = {}
-        self._wild: list[tuple[str, Route]] = []
+        self._routes = Routes(())
         self._calls: dict[str, Call] = {}
         self._admitted: dict[bytes, VirtualKey] = {}
         self._ids = entropy.token_hex(6)
@@ -66,9 +66,7 @@ class World:
             if self.snapshot.secrets.get(name) != secret:
                 self.fleet.pardon(name)
         self.snapshot = snapshot
-        self._exact = {route.model: route for route in snapshot.routes if not route.model.endswith("*")}
-        wild = [(route.model[:-1], route) for route in snapshot.routes if route.model.endswith("*")]
-        self._wild = sorted(wild, key=lambda entry: -len(entry[0]))
+        self._routes = Routes(snapshot.routes)
         self._calls = {}
         self._admitted = {}
 
@@ -101,19 +99,17 @@ class World:
 
     def route(self, model: str, key: VirtualKey) -> Route:
         """The route that serves `model`. Raises GatewayError `model_not_found` or `model_not_allowed`."""
-        route = self._exact.get(model)
-        if route is None:
-            route = next((route for prefix, route in self._wild if model.startswith(prefix)), None)
+        route = self._routes.find(model)
         if route is None:
             raise GatewayError("model_not_found", f"the model {model!r} does not exist here", param="model")
-        if key.models and not any(_covers(pattern, model) for pattern in key.models):
+        if key.models and not any(covers(pattern, model) for pattern in key.models):
             raise GatewayError("model_not_allowed", f"this key may not use the model {model!r}", param="model")
         return route
 
     def models(self, key: VirtualKey) -> list[str]:
         """The models that this key may ask for, as configured."""
         names = [route.model for route in self.snapshot.routes]
-        return [name for name in names if not key.models or any(_covers(pattern, name) for pattern in key.models)]
+        return [name for name in names if not key.models or any(covers(pattern, name) for pattern in key.models)]
 
     def plan(self, request: Request, route: Route) -> Plan:
         ask = request.ask
@@ -184,7 +180,3 @@ def _joined(path: str, target: str) -> str:
     """A base URL's path and a dialect's target; the version that may stand in both (`/v1`) is said once."""
     root = "/" + target.split("/")[1]
     return path.rstrip("/").removesuffix(root) + target
-
-
-def _covers(pattern: str, model: str) -> bool:
-    return model.startswith(pattern[:-1]) if pattern.endswith("*") else model == pattern

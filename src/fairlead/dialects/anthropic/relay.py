@@ -37,12 +37,11 @@ class Relay:
             return whole if whole is data else whole + self._unended()
         return self._watch(whole) + self._unended()
 
-    def end(self) -> Broken | None:
-        """The socket's clean end: None if the stream was complete."""
-        if self.finished or self.broken is not None:
-            return self.broken
-        self.broken = Broken(kind="cut", message="the stream ended before its message_stop")
-        return self.broken
+    def end(self) -> bytes:
+        """The socket's clean end: the stream is `broken` unless it was complete. There is nothing left to send."""
+        if not self.finished and self.broken is None:
+            self.broken = Broken(kind="cut", message="the stream ended before its message_stop")
+        return b""
 
     def _watch(self, whole: bytes) -> bytes:
         """What of `whole` may pass, event by event."""

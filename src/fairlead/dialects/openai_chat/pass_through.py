@@ -28,7 +28,7 @@ class _Message(msgspec.Struct, frozen=True, gc=False):
     content: str | list[_Part] | None = None
 
 
-class _FlatPart(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class _FlatPart(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     type: str = ""
     text: str | None = None
     image_url: dict[str, str | None] | None = None
@@ -36,18 +36,18 @@ class _FlatPart(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     cache_control: dict[str, str] | None = None
 
 
-class _FlatCalled(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class _FlatCalled(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     name: str = ""
     arguments: str = ""
 
 
-class _FlatCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class _FlatCall(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     id: str = ""
     type: str = ""
     function: _FlatCalled = _FlatCalled()
 
 
-class _FlatMessage(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class _FlatMessage(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """A message without a member that could nest: to be one is the cheapest proof that it does not nest deep."""
 
     role: str
@@ -76,7 +76,7 @@ class _Body(msgspec.Struct, Generic[_M], frozen=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
 
 
-class _FlatOptions(_StreamOptions, frozen=True, gc=False, forbid_unknown_fields=True):
+class _FlatOptions(_StreamOptions, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     include_obfuscation: bool | None = None
 
 
@@ -130,7 +130,7 @@ def ask(body: bytes) -> Ask:
 def _decode(body: bytes) -> _Body[_FlatMessage] | _Body[_Message]:
     try:
         plain = _plain(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # not plain, or not right: the careful reading tells
     else:
         if _says_no_more(body, plain) or gate.is_single(body):

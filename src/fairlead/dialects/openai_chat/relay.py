@@ -41,12 +41,15 @@ class Relay:
             return whole if whole is data else whole + self._unended()
         return self._watch(whole) + self._unended()
 
-    def end(self) -> Broken | None:
-        """The socket's clean end: None if the stream was complete. A finish reason will do for an end marker."""
-        if not self.finished and self.broken is None:
-            self.finished = self._reasoned
-            self.broken = None if self._reasoned else CUT
-        return self.broken
+    def end(self) -> bytes:
+        """The socket's clean end, and what the client still needs: after a finish reason, the end marker is all."""
+        if self.finished or self.broken is not None:
+            return b""
+        if not self._reasoned:
+            self.broken = CUT
+            return b""
+        self.finished = True
+        return b"data: [DONE]\n\n"
 
     def _watch(self, whole: bytes) -> bytes:
         """What of `whole` may pass, event by event."""
