@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.gateway.gateway_harness import Gateway, gateway, read_response, request_bytes, until
@@ -72,7 +73,8 @@ async def test_c2_a_client_that_does_not_read_stops_the_provider(tmp_path: Path)
         reader, writer = await gate.open()
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        writer.transport.pause_reading()
+        transport: Any = writer.transport
+        transport.pause_reading()
         writer.write(request_bytes(body_for("/v1/chat/completions", stream=True, max_tokens=1_000_000)))
         seen = gate.providers[0].seen
         await until(lambda: seen and seen[-1].written > 100)

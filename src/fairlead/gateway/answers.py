@@ -40,8 +40,9 @@ WORDS = {
 
 def success_fields(books: Books) -> bytes:
     """The header block of an answer."""
-    attempts = ",".join([attempt.label for attempt in books.attempts])
-    served = books.attempts[-1].deployment
+    made = books.attempts
+    served = made[-1].deployment
+    attempts = f"{served}:200" if len(made) == 1 else ",".join([attempt.label for attempt in made])
     if books.ask is not None and books.ask.stream:
         content = CONTENT_EVENTS
     else:

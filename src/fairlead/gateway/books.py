@@ -7,6 +7,7 @@ from fairlead.canonical.events import Broken
 from fairlead.canonical.routing import (
     Answered,
     AttemptRecord,
+    Deployment,
     Ended,
     Failed,
     Outcome,
@@ -57,7 +58,7 @@ class Books:
         self.ask: Ask | None = None
         self.route: Route | None = None
         self.attempts: list[AttemptRecord] = []
-        self.served: Try | None = None
+        self.served: Deployment | None = None
         self.usage: Usage | None = None
         self.first_token: float | None = None
         self.status = 200
@@ -75,21 +76,17 @@ class Books:
         now = self._world.clock()
         lasted = now - self._try_at
         self._waited += lasted
-        failure = result if isinstance(result, Failed) else None
-        self.attempts.append(
-            AttemptRecord(
-                deployment=self._name(step),
-                started_at=self._try_at - self.opened_at,
-                duration=lasted,
-                outcome=failure.kind if failure else "answered",
-                status=failure.status if failure else 200,
-                retry_after=failure.retry_after if failure else None,
-            )
-        )
+        name = self._name(step.deployment)
+        started_at = self._try_at - self.opened_at
         if isinstance(result, Failed):
             self._release()
+            self._entered(name, started_at, lasted, result)
             return result
-        self.served = step
+        attempt = AttemptRecord(
+            deployment=name, started_at=started_at, duration=lasted, outcome="answered", status=200, retry_after=None
+        )
+        self.attempts.append(attempt)
+        self.served = step.deployment
         self.usage = result.usage
         self.first_token = now - self.opened_at
         return Answered(at=now, first_token=lasted)
@@ -110,16 +107,15 @@ class Books:
 
     def cost(self) -> str | None:
         """US dollars as a decimal; None where no price or no usage is known."""
-        price = self.served.deployment.price if self.served else None
-        if price is None or self.usage is None:
+        served = self.served
+        if served is None or served.price is None or self.usage is None:
             return None
-        return f"{cost(self.usage, price):f}"
+        return f"{cost(self.usage, served.price):f}"
 
     def close(self) -> None:
         """Releases what the request held and writes its record. The last thing that happens to a request."""
         self._release()
         world, served, ask = self._world, self.served, self.ask
-        price = served.deployment.price if served else None
         duration = world.clock() - self.opened_at
         world.journal.append(
             RequestRecord(
@@ -129,7 +125,7 @@ class Books:
                 key=self.key.id,
                 dialect=self._dialect,
                 asked=ask.model if ask else "",
-                served=self._name(served) if served else "",
+                served=self.attempts[-1].deployment if served else "",
                 stream=ask.stream if ask else False,
                 status=self.status,
                 ended=self.ended,
@@ -137,16 +133,27 @@ class Books:
                 attempts=tuple(self.attempts),
                 usage=self.usage,
                 cost=self.cost(),
-                price=price.version if price else "",
+                price=served.price.version if served and served.price else "",
                 first_token=self.first_token,
                 duration=duration,
                 overhead_us=int((duration - self._waited) * 1e6),
             )
         )
 
-    def _name(self, step: Try) -> str:
+    def _entered(self, name: str, started_at: float, lasted: float, failure: Failed) -> None:
+        self.attempts.append(
+            AttemptRecord(
+                deployment=name,
+                started_at=started_at,
+                duration=lasted,
+                outcome=failure.kind,
+                status=failure.status,
+                retry_after=failure.retry_after,
+            )
+        )
+
+    def _name(self, deployment: Deployment) -> str:
         """`provider/model`, with the model that was really asked for where the deployment is a wildcard."""
-        deployment = step.deployment
         if deployment.model != "*" or self.ask is None:
             return deployment.name
         return f"{deployment.provider}/{served_model(deployment, self.ask.model)}"
