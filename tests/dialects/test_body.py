@@ -145,7 +145,7 @@ def test_a_doubled_steering_member_never_passes(
         spelled = "".join(data.draw(st.sampled_from([c, f"\\u{ord(c):04x}"])) for c in name)
         members.insert(data.draw(st.integers(0, len(members))), f'"{spelled}":' + json.dumps(data.draw(JSON)))
     body = "{" + data.draw(st.sampled_from([",", ", ", " ,\n"])).join(members) + "}"
-    assert refusal(body.encode()).message == f"the request body gives {name!r} twice"
+    assert refusal(body.encode()).message.startswith(f"the request body gives {name!r} twice")
 
 
 def depth(value: Any) -> int:

@@ -127,7 +127,6 @@ def test_only_a_chunk_of_usage_alone_is_hidden(name: str, hidden: bool) -> None:
         (b"<html><p>no</p>\n\n</html>", b"<html><p>no</p>\n\n", "cut"),
         (b": hi\n\n" + TEXT, b": hi\n\n" + TEXT, "cut"),
         (TEXT + TEXT[:-2], TEXT, "cut"),
-        (TEXT + sse(chunk("y", "stop"))[:-1], TEXT, "cut"),
         (b"data: <html>\n\n", b"", "protocol"),
         (b"data: {}\n\n" + b'data: {"choices":1}\n\n', b"data: {}\n\n", "protocol"),
         (TEXT + b'data: {"x":\n\n' + DONE, TEXT, "protocol"),
@@ -235,3 +234,23 @@ def test_begun_means_that_the_answer_has_a_choice() -> None:
     assert not under_test.begun
     under_test.feed(TEXT)
     assert under_test.begun
+
+
+def test_a_last_event_needs_no_blank_line_and_no_end_marker() -> None:
+    """A finish reason and the socket's clean end are enough; the client gets the end marker all the same."""
+    last = sse(chunk("y", "stop"))
+    watched = Relay(hide_usage=False)
+    assert watched.feed(TEXT + last[:-1]) == TEXT
+    assert watched.end() == last + DONE
+    assert (watched.finished, watched.broken) == (True, None)
+
+
+def test_one_of_two_choices_that_finished_is_no_end() -> None:
+    """An end marker is made up only where every choice has its finish reason."""
+    first, second = ({"index": index, "delta": {"content": "x"}, "finish_reason": None} for index in (0, 1))
+    done = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    watched = Relay(hide_usage=False)
+    watched.feed(b"".join(sse({"model": "m", "choices": [choice]}) for choice in (first, second, done)))
+    assert watched.end() == b""
+    assert watched.broken is not None
+    assert watched.broken.kind == "cut"

@@ -189,6 +189,38 @@ def test_nothing_starts_at_or_after_the_deadline() -> None:
     assert play(route, [fails("server_error", after=10.0)]).names == ["a"]
 
 
+def test_a_probe_that_is_given_up_leaves_room_for_others() -> None:
+    """Clients that leave during a probe must not keep a half-open deployment out of use for good."""
+    fleet = Fleet(Random(1))
+    route = order("a", "b")
+    for _ in range(3):
+        play(route, [fails("server_error"), answered], fleet=fleet)
+    later = fleet.health["a"].cooldown_until + 1.0
+    for _ in range(10):
+        loop = attempts(Plan(route, fleet, Random(1)), later, later + 10.0)
+        assert next(loop).deployment.name == "a"
+        loop.close()
+
+
+def test_several_answers_go_only_where_they_can_be_had() -> None:
+    choices = (
+        Choice(deployment=msgspec.structs.replace(deployment("a"), dialect="anthropic")),
+        Choice(deployment=deployment("b"), rank=1),
+    )
+    route = Route(model="chat", choices=choices, select="priority")
+    assert play(route, [answered], needs=Needs(dialect="openai_chat")).names == ["b"]
+
+
+def test_a_retry_uses_up_no_turn_of_the_other_deployments() -> None:
+    route = order("a", "b", "c", retry=RETRY_ONCE, select="round_robin")
+    route = msgspec.structs.replace(
+        route, choices=tuple(msgspec.structs.replace(choice, rank=0) for choice in route.choices)
+    )
+    fleet = Fleet(Random(1))
+    starts = [play(route, [fails("server_error"), answered], fleet=fleet).names for _ in range(3)]
+    assert starts == [["a", "a"], ["b", "b"], ["c", "c"]]
+
+
 def test_the_last_deployment_is_never_cooled_to_zero() -> None:
     fleet = Fleet(Random(1))
     route = order("a")

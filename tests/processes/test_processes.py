@@ -181,6 +181,42 @@ def test_a_bad_file_stops_the_start_with_its_reason(tmp_path: Path, text: str, s
         assert "Traceback" not in "".join(family.raw)
 
 
+def test_a_reload_never_opens_a_gateway_that_others_can_reach(tmp_path: Path, fakes: dict[str, int]) -> None:
+    file = tmp_path / "fairlead.yaml"
+    file.write_text(config(fakes))
+    with serving("--config", str(file), "--listen", "0.0.0.0:0", data=tmp_path, environ=ENVIRON) as family:
+        assert family.event("ready")
+        file.write_text(config(fakes).replace("keys:", "").replace(f"  - {{name: ci, key: {KEY}}}", ""))
+        assert "no keys" in family.event("config_rejected")["problems"][0]
+        assert family.chat(key="")[0] == 401
+
+
+def test_a_family_whose_file_went_bad_survives_the_loss_of_its_processes(tmp_path: Path, fakes: dict[str, int]) -> None:
+    file = tmp_path / "fairlead.yaml"
+    file.write_text(config(fakes))
+    with serving("--config", str(file), data=tmp_path, environ=ENVIRON) as family:
+        assert family.chat()[0] == 200
+        pids = children(family.process.pid)
+        file.write_text("nonsense: 1\n")
+        family.event("config_rejected")
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        family.event("child_died", 2)
+        port = int(family.admin.rsplit(":", 1)[1])
+        family.until(lambda: reachable(port) and family.health()["status"] == "ok", "it did not come back")
+        assert family.chat()[0] == 200
+
+
+def test_the_admin_port_wants_its_key(tmp_path: Path, fakes: dict[str, int]) -> None:
+    file = tmp_path / "fairlead.yaml"
+    file.write_text(config(fakes, extra="admin: {key: an-admin-key-of-some-length}"))
+    with serving("--config", str(file), data=tmp_path, environ=ENVIRON) as family:
+        assert fetch(f"{family.admin}/livez")[0] == 200
+        assert fetch(f"{family.admin}/healthz")[0] == 401
+        headers = {"authorization": "Bearer an-admin-key-of-some-length"}
+        assert fetch(f"{family.admin}/healthz", headers=headers)[0] == 200
+
+
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -79,7 +79,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
     total: float = 600.0
     connect: float = 5.0
-    first_token: float = 60.0
+    first_token: float = 120.0
     idle: float = 60.0
 
 
@@ -207,8 +207,9 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     @property
     def label(self) -> str:
-        """`deployment:status`, or the kind where no status came: an entry of `x-fairlead-attempts`."""
-        return f"{self.deployment}:{self.status or self.outcome}"
+        """`deployment:status`, or the kind where no telling status came: an entry of `x-fairlead-attempts`."""
+        telling = self.status is not None and (self.status != 200 or self.outcome == "answered")
+        return f"{self.deployment}:{self.status if telling else self.outcome}"
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

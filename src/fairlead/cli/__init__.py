@@ -27,8 +27,14 @@ def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demo", action="store_true", help="three fake providers on this machine; no account needed")
     parser.add_argument("--listen", metavar="H:P", help="where clients connect; overrides server.listen")
     parser.add_argument("--admin-listen", metavar="H:P", help="the admin port; overrides admin.listen")
-    parser.add_argument("--workers", metavar="N", type=int, help="worker processes; overrides server.workers")
+    parser.add_argument("--workers", metavar="N", type=_count, help="worker processes; overrides server.workers")
     parser.add_argument("--data", metavar="DIR", help="where the journal is kept; overrides data")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 256")
+    return int(text)
 
 
 def _check(parser: argparse.ArgumentParser) -> None:

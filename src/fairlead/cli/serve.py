@@ -44,6 +44,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     file: str
     load: Callable[[], Loaded]
+    first: Snapshot
+    admin_key: str | None
+
+    def __repr__(self) -> str:
+        return f"Plan({self.file})"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -89,6 +94,8 @@ def _plan(args: argparse.Namespace, loading: Callable[[], Loaded]) -> Plan:
         data=Path(args.data or config.data),
         file=loaded.file,
         load=loading,
+        first=loaded.snapshot,
+        admin_key=loaded.admin_key,
     )
 
 
@@ -110,7 +117,9 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
         socket=folder / "control",
         watched=() if plan.file == ENVIRONMENT else (Path(plan.file),),
         lifeline=supervisor.lifeline,
-        compile=partial(_compiled, plan.load),
+        compile=partial(_compiled, plan),
+        first=plan.first,
+        admin_key=plan.admin_key,
     )
     supervisor.add(Child(name="control", run=partial(control.control, control_post, board), tier=1))
     for number in range(plan.workers):
@@ -127,10 +136,12 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
     return supervisor.run()
 
 
-def _compiled(loading: Callable[[], Loaded]) -> Snapshot:
-    loaded = loading()
+def _compiled(plan: Plan) -> Snapshot:
+    loaded = plan.load()
     if loaded.snapshot is None:
         raise control.ConfigRejectedError("\n".join(str(problem) for problem in loaded.errors))
+    if loaded.snapshot.open and not is_loopback(plan.listen.host):
+        raise control.ConfigRejectedError(f"no keys, while the gateway listens on {plan.listen.host}; add keys")
     return loaded.snapshot
 
 

@@ -220,7 +220,10 @@ class Fallback(Section, frozen=True, kw_only=True):
 class Timeout(Section, frozen=True, kw_only=True):
     total: Annotated[Duration, Doc(description="One deadline over everything that a request causes.")] = _TIMEOUTS.total
     connect: Annotated[Duration, Doc(description="For a connection to the provider, TLS included.")] = _TIMEOUTS.connect
-    first_token: Annotated[Duration, Doc(description="For the first event of an answer.")] = _TIMEOUTS.first_token
+    first_token: Annotated[
+        Duration,
+        Doc(description="For the first event of an answer. One that is not streamed begins when all of it is there."),
+    ] = _TIMEOUTS.first_token
     idle: Annotated[Duration, Doc(description="Between two pieces of an answer.")] = _TIMEOUTS.idle
 
 

@@ -1,5 +1,6 @@
 """The admin port's answers about health: which workers serve, what they have under way, which configuration holds."""
 
+import hmac
 import time
 from collections.abc import Awaitable
 
@@ -38,8 +39,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class Health:
     """The handler of every exchange on the admin port."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, key: str | None) -> None:
         self._board = board
+        self._key = key
         self._version = ""
         self._error: str | None = None
 
@@ -57,11 +59,18 @@ class Health:
             exchange.send(405, JSON + b"allow: GET, HEAD\r\n", b'{"error":"only GET is answered here"}\n')
         elif exchange.path == "/livez":
             exchange.send(200, JSON, b'{"status":"ok"}\n')
+        elif not self._is_admin(exchange.headers.get(b"authorization", b"")):
+            exchange.send(401, JSON, b'{"error":"the admin port wants its key: Authorization: Bearer <admin.key>"}\n')
         elif exchange.path in {"/readyz", "/healthz"}:
             report = self.report()
             exchange.send(200 if report.status == "ok" else 503, JSON, msgspec.json.encode(report) + b"\n")
         else:
             exchange.send(404, JSON, b'{"error":"nothing is here; try /healthz"}\n')
+
+    def _is_admin(self, authorization: bytes) -> bool:
+        if self._key is None:
+            return True
+        return hmac.compare_digest(authorization, f"Bearer {self._key}".encode())
 
     def report(self) -> Report:
         """How the family is doing now; `ok` only when every worker is ready and gives signs of life."""

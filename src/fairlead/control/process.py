@@ -26,6 +26,10 @@ LOOK_EVERY = 0.5
 """Seconds between two looks at the configuration file."""
 
 
+AT_START = ("host", "port", "workers", "drain", "tls_cert", "tls_key")
+"""Settings of the server that only a start takes up."""
+
+
 class ConfigRejectedError(Exception):
     """The configuration does not compile; the message holds every problem, one on a line."""
 
@@ -42,6 +46,12 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     lifeline: int
     compile: Callable[[], Snapshot]
     """Raises ConfigRejectedError."""
+    first: Snapshot
+    """What the family was started with: served when the file is bad at a time when nothing else is known."""
+    admin_key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Post({self.host}:{self.port})"
 
 
 class Control:
@@ -50,10 +60,10 @@ class Control:
     def __init__(self, post: Post, board: Board) -> None:
         self._post = post
         self._publisher = Publisher()
-        self._health = Health(board)
+        self._health = Health(board, post.admin_key)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
-        self._version = ""
+        self._serving: Snapshot | None = None
 
     async def run(self) -> None:
         """Publishes and answers until SIGTERM or the supervisor's end. SIGHUP compiles the configuration anew."""
@@ -63,6 +73,8 @@ class Control:
         running.add_reader(self._post.lifeline, self._orphaned)
         stamp = self._stamp()
         self._reload()
+        if self._serving is None:
+            self._publish(self._post.first)
         await self._publisher.listen(self._post.socket)
         server = Server(self._health, Limits(body=65536))
         await server.listen(self._post.host, self._post.port, reuse_port=True)
@@ -77,16 +89,25 @@ class Control:
         try:
             snapshot = self._post.compile()
         except ConfigRejectedError as rejected:
-            self._health.rejected(str(rejected))
-            log.error("config_rejected", extra={"problems": str(rejected).splitlines()})
-            return
-        if snapshot.version == self._version:
+            self._reject(str(rejected))
+        except Exception as error:  # the next change of the file must find this process alive
+            self._reject(f"the configuration could not be compiled: {type(error).__name__}")
+        else:
             self._health.accepted(snapshot.version)
-            return
-        self._version = snapshot.version
+            if self._serving is None or snapshot.version != self._serving.version:
+                self._publish(snapshot)
+
+    def _reject(self, problems: str) -> None:
+        self._health.rejected(problems)
+        log.error("config_rejected", extra={"problems": problems.splitlines()})
+
+    def _publish(self, snapshot: Snapshot) -> None:
         generation = self._publisher.publish(snapshot)
-        self._health.accepted(snapshot.version)
         log.info("config_published", extra={"version": snapshot.version, "generation": generation})
+        fixed = [name for name in AT_START if getattr(snapshot.server, name) != getattr(self._post.first.server, name)]
+        if fixed:
+            log.warning("restart_needed", extra={"changed": [f"server.{name}" for name in fixed]})
+        self._serving = snapshot
 
     async def _reload_when_asked(self) -> None:
         while True:

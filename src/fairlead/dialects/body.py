@@ -191,7 +191,9 @@ def _check_steering(body: bytes, members: Members) -> None:
     keys = [key for key, _ in json.loads(body, object_pairs_hook=list)]
     for name in STEERING:
         if keys.count(name) > 1:
-            raise GatewayError("invalid_json", f"the request body gives {name!r} twice", param=name)
+            again = body.rfind(f'"{name}"'.encode())
+            where = _position(body, again) if again > 0 else ""
+            raise GatewayError("invalid_json", f"the request body gives {name!r} twice{where}", param=name)
 
 
 def _check_number(body: bytes, value: msgspec.Raw) -> None:

@@ -46,6 +46,7 @@ class Dialect(Protocol):
 
     NAME: str
     TARGET: str
+    PASSED_ON: tuple[bytes, ...]
 
     def fields(self, api_version: str | None, /) -> tuple[tuple[str, str], ...]: ...
     def ask(self, body: bytes, /) -> Ask: ...

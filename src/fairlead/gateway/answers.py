@@ -4,11 +4,13 @@ It knows the proxy port's headers and the words for each failure. The dialect gi
 """
 
 import logging
+import traceback
 from math import ceil
 
 from fairlead.canonical.errors import CODES, KINDS, GatewayError, Refused
 from fairlead.canonical.events import Broken
-from fairlead.canonical.routing import Failed
+from fairlead.canonical.routing import Failed, Route
+from fairlead.dialects.ask import Ask
 from fairlead.dialects.table import Dialect
 from fairlead.gateway.books import Books
 from fairlead.http.server import Exchange, RequestRefused
@@ -17,6 +19,16 @@ log = logging.getLogger("fairlead.gateway")
 
 CONTENT_JSON = "content-type: application/json\r\n"
 CONTENT_EVENTS = "content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+SOON = {"no_healthy_deployment": 1.0, "overloaded": 1.0, "shutting_down": 1.0}
+"""Seconds after which such a refusal is worth another try."""
+BY_STATUS = {
+    408: "request_timeout",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+    500: "internal_error",
+    503: "overloaded",
+}
 
 WORDS = {
     "rate_limited": "every provider of this model is limiting requests; try again later",
@@ -56,31 +68,39 @@ def success_fields(books: Books) -> bytes:
 def failure_error(failed: Failed) -> GatewayError:
     """The client's error for the failure that ended its attempts."""
     kind = KINDS[failed.kind]
-    passed_on = failed.kind == "bad_request" and failed.status is not None
+    passed_on = failed.kind == "bad_request" and (failed.status or 0) >= 400
     return GatewayError(
         kind.code,
         failed.message or WORDS[failed.kind],
         param=failed.param,
-        retry_after=failed.retry_after if kind.code == "upstream_rate_limited" else None,
+        retry_after=failed.retry_after if kind.code == "upstream_rate_limited" else SOON.get(kind.code),
         status=failed.status if passed_on else None,
     )
 
 
-def error_of(error: Exception) -> GatewayError:
+def error_of(error: Exception, request_id: str) -> GatewayError:
     """Any exception as what the client may know of it. One that nobody foresaw is logged, without its data."""
     if isinstance(error, GatewayError):
         return error
     if isinstance(error, RequestRefused):
-        return GatewayError(_code_of(error.status), error.reason, status=error.status)
-    log.error("internal_error", extra={"error": type(error).__name__}, exc_info=error)
+        return GatewayError(code_of(error.status), error.reason, status=error.status)
+    frames = "".join(traceback.format_tb(error.__traceback__))  # its own words may quote a body or a secret
+    log.error("internal_error", extra={"request": request_id, "error": type(error).__name__, "where": frames})
     return GatewayError("internal_error", "the gateway failed; its log has the request id")
 
 
-def _code_of(status: int) -> str:
-    """The CODES row for a refusal of the protocol itself."""
-    return {408: "request_timeout", 413: "request_too_large", 415: "unsupported_media_type"}.get(
-        status, "invalid_request_error"
-    )
+def nobody_error(ask: Ask, route: Route) -> GatewayError:
+    """What the client is told when no deployment of its route could even be tried."""
+    if ask.n > 1:
+        message = f"no deployment of {route.model!r} gives {ask.n} answers to one request; ask with n = 1"
+        return GatewayError("invalid_request_error", message, param="n")
+    message = f"no deployment of {route.model!r} can take this request now"
+    return GatewayError("no_healthy_deployment", message, retry_after=SOON["no_healthy_deployment"])
+
+
+def code_of(status: int) -> str:
+    """The CODES row for a refusal of the HTTP layer itself."""
+    return BY_STATUS.get(status, "invalid_request_error")
 
 
 def refuse(exchange: Exchange, dialect: Dialect, books: Books, error: GatewayError) -> None:

@@ -3,6 +3,8 @@
 They know what happened and when. They decide nothing and must not raise.
 """
 
+from urllib.parse import quote
+
 from fairlead.canonical.events import Broken
 from fairlead.canonical.routing import (
     Answered,
@@ -21,6 +23,9 @@ from fairlead.dialects.ask import Ask
 from fairlead.gateway.upstream import Answer, served_model
 from fairlead.gateway.world import ANYONE, World
 from fairlead.http.server import Exchange
+
+PLAIN = "/.:@-_"
+"""What a client's model name may put into a header as it is, besides letters and digits."""
 
 
 class Books:
@@ -156,7 +161,7 @@ class Books:
         """`provider/model`, with the model that was really asked for where the deployment is a wildcard."""
         if deployment.model != "*" or self.ask is None:
             return deployment.name
-        return f"{deployment.provider}/{served_model(deployment, self.ask.model)}"
+        return f"{deployment.provider}/{quote(served_model(deployment, self.ask.model), safe=PLAIN)}"
 
     def _release(self) -> None:
         if self._busy:

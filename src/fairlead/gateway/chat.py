@@ -7,10 +7,9 @@ and never with a clean end.
 
 from asyncio import CancelledError, sleep
 
-from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.routing import Failed, Route
 from fairlead.dialects.table import Dialect
-from fairlead.gateway.answers import error_of, failure_error, refuse, stream_error, success_fields
+from fairlead.gateway.answers import error_of, failure_error, nobody_error, refuse, stream_error, success_fields
 from fairlead.gateway.books import Books
 from fairlead.gateway.upstream import Answer, Begun, Request, Whole, attempt
 from fairlead.gateway.world import World
@@ -26,7 +25,7 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
         body = await exchange.read()
         books.ask = ask = dialect.ask(body)
         books.route = route = world.route(ask.model, key)
-        request = Request(dialect, body, ask, exchange.headers, int(world.wall()))
+        request = Request(world, dialect, body, ask, exchange.headers)
         match await first_event(world, books, request, route):
             case Whole(body=answer):
                 exchange.send(200, success_fields(books), answer)
@@ -36,7 +35,7 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
         books.ended = "client_gone"
         raise
     except Exception as error:  # the rim: whatever it is, the client gets its dialect's words and no stack trace
-        refuse(exchange, dialect, books, error_of(error))
+        refuse(exchange, dialect, books, error_of(error, books.id))
     finally:
         books.close()
 
@@ -46,20 +45,23 @@ async def first_event(world: World, books: Books, request: Request, route: Route
     now = world.clock()
     deadline = now + world.time_allowed(request.headers, route)
     plan = attempts(world.plan(request, route), now, deadline)
-    step = next(plan, None)
-    while step is not None:
-        if step.start_at > world.clock():
-            await sleep(step.start_at - world.clock())
-        books.begin(step)
-        result = await attempt(world, request, step, route.timeouts)
-        outcome = books.learn(step, result)
-        try:
-            step = plan.send(outcome)
-        except StopIteration as stop:
-            if isinstance(result, Failed):
-                raise failure_error(stop.value) from None
-            return result
-    raise GatewayError("no_healthy_deployment", f"no deployment of {route.model!r} can take this request now")
+    try:
+        step = next(plan, None)
+        while step is not None:
+            if step.start_at > world.clock():
+                await sleep(step.start_at - world.clock())
+            books.begin(step)
+            result = await attempt(world, request, step, route.timeouts)
+            outcome = books.learn(step, result)
+            try:
+                step = plan.send(outcome)
+            except StopIteration as stop:
+                if isinstance(result, Failed):
+                    raise failure_error(stop.value) from None
+                return result
+    finally:
+        plan.close()
+    raise nobody_error(request.ask, route)
 
 
 async def relay(exchange: Exchange, books: Books, answer: Begun, dialect: Dialect) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from fairlead.canonical.errors import GatewayError
 from fairlead.dialects import anthropic, openai_chat
 from fairlead.dialects.table import Dialect
-from fairlead.gateway.answers import CONTENT_JSON, error_fields, error_of, refused_by
+from fairlead.gateway.answers import CONTENT_JSON, SOON, error_fields, error_of, refused_by
 from fairlead.gateway.chat import chat
 from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
@@ -34,7 +34,7 @@ class Port:
 
     def __call__(self, exchange: Exchange) -> Awaitable[None]:
         dialect = CHATS.get(exchange.path)
-        if dialect is not None and exchange.method == "POST":
+        if dialect is not None and exchange.method == "POST" and self._is_ready():
             return chat(self._world, exchange, dialect)
         return self._small(exchange)
 
@@ -44,7 +44,8 @@ class Port:
             status, block, body = self._answer(exchange)
         except Exception as error:
             dialect = _dialect_of(exchange)
-            refused = refused_by(self._world.request_id(exchange.headers), error_of(error))
+            request_id = self._world.request_id(exchange.headers)
+            refused = refused_by(request_id, error_of(error, request_id))
             status, block, body = refused.status, error_fields(refused), dialect.encode_error(refused)
         exchange.send(status, block, body)
 
@@ -61,6 +62,7 @@ class Port:
             return self._models(exchange, path[len(MODELS) + 1 :])
         if path in CHATS:
             self._only(exchange, "POST")
+            raise GatewayError("shutting_down", "the gateway is shutting down", retry_after=SOON["shutting_down"])
         raise GatewayError("not_found", f"there is nothing at {exchange.method} {path[:200]!r}")
 
     def _models(self, exchange: Exchange, name: str) -> tuple[int, bytes, bytes]:

@@ -3,6 +3,7 @@
 It knows how an answer is told from what only looks like one. It must not know what is tried next.
 """
 
+import re
 from asyncio import timeout_at
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,49 +11,39 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fairlead.canonical.chat import ChatRequest
-from fairlead.canonical.errors import GatewayError
+from fairlead.canonical.errors import CODES, KINDS
 from fairlead.canonical.events import Broken
 from fairlead.canonical.routing import Deployment, Failed, Timeouts, Try
 from fairlead.canonical.usage import Usage
 from fairlead.dialects.ask import Ask
 from fairlead.dialects.table import DIALECTS, Dialect, Stream, Translation, dated
 from fairlead.http.errors import UpstreamError
-from fairlead.http.origin import Origin
 from fairlead.http.reply import Reply
 
 if TYPE_CHECKING:
+    from fairlead.gateway.calls import Call
     from fairlead.gateway.world import World
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 LARGEST_ERROR = 64 * 1024
 JSON = b"application/json"
 EVENTS = b"text/event-stream"
+PASSABLE = re.compile(rb"[A-Za-z0-9][A-Za-z0-9 ,._-]{0,1000}")
 NEVER_BEGAN = Broken(kind="cut", message="the stream ended before it began")
-
-
-class Call(msgspec.Struct, frozen=True):
-    """How to reach a deployment."""
-
-    origin: Origin
-    target: str
-    fields: bytes
-    secret: str
-
-    def __repr__(self) -> str:
-        return f"Call({self.origin.host}, {self.target})"
 
 
 class Request:
     """A client's request as attempts need it: the bytes, and the canonical value once another dialect asks for it."""
 
-    __slots__ = ("_chat", "ask", "body", "created", "dialect", "headers")
+    __slots__ = ("_chat", "ask", "body", "calls", "created", "dialect", "headers")
 
-    def __init__(self, dialect: Dialect, body: bytes, ask: Ask, headers: dict[bytes, bytes], created: int) -> None:
+    def __init__(self, world: "World", dialect: Dialect, body: bytes, ask: Ask, headers: dict[bytes, bytes]) -> None:
         self.dialect = dialect
         self.body = body
         self.ask = ask
         self.headers = headers
-        self.created = created
+        self.calls = world.calls
+        self.created = int(world.wall())
         self._chat: ChatRequest | None = None
 
     def encoded(self, deployment: Deployment) -> bytes:
@@ -60,13 +51,18 @@ class Request:
         model = served_model(deployment, self.ask.model)
         if deployment.dialect == self.dialect.NAME:
             return self.dialect.patch_request(self.body, self.ask, model)
-        if self.ask.n > 1:
-            message = f"{deployment.name} gives one answer per request; ask for it with n = 1"
-            raise GatewayError("invalid_request_error", message, param="n")
         if self._chat is None:
             self._chat = self.dialect.decode_request(self.body)
         target = deployment if model == deployment.model else msgspec.structs.replace(deployment, model=model)
         return DIALECTS[deployment.dialect].encode_request(self._chat, target)
+
+    def passed_on(self, deployment: Deployment) -> bytes:
+        """The header lines that belong to the client's own bytes, where those are sent."""
+        names = self.dialect.PASSED_ON
+        if not names or deployment.dialect != self.dialect.NAME:
+            return b""
+        present = [(name, self.headers[name]) for name in names if name in self.headers]
+        return b"".join([b"%b: %b\r\n" % pair for pair in present if PASSABLE.fullmatch(pair[1])])
 
     def stream(self, deployment: Deployment) -> Stream:
         """What a provider's stream goes through on its way to this client."""
@@ -132,7 +128,7 @@ Answer = Whole | Begun
 async def attempt(world: "World", request: Request, step: Try, timeouts: Timeouts) -> Answer | Failed:
     """Makes the attempt. Never raises for what a provider does; a cancelled attempt closes its socket at once."""
     deployment = step.deployment
-    call = world.call(deployment)
+    call = request.calls.of(deployment)
     body = request.encoded(deployment)
     first_token_by = min(world.clock() + timeouts.first_token, step.deadline)
     try:
@@ -140,7 +136,7 @@ async def attempt(world: "World", request: Request, step: Try, timeouts: Timeout
             call.origin,
             "POST",
             call.target,
-            call.fields,
+            call.fields + request.passed_on(deployment),
             body,
             connect=timeouts.connect,
             first_byte=timeouts.first_token,
@@ -153,7 +149,7 @@ async def attempt(world: "World", request: Request, step: Try, timeouts: Timeout
             if not request.ask.stream:
                 return await _whole(world, request, reply, deployment)
             async with timeout_at(first_token_by):
-                return await _begun(world, request, reply, deployment)
+                return await _begun(world, request, reply, step)
         except BaseException:
             reply.close()
             raise
@@ -163,7 +159,7 @@ async def attempt(world: "World", request: Request, step: Try, timeouts: Timeout
         return Failed(at=world.clock(), kind="timeout")
 
 
-async def _refused(world: "World", call: Call, reply: Reply, deployment: Deployment) -> Failed:
+async def _refused(world: "World", call: "Call", reply: Reply, deployment: Deployment) -> Failed:
     """The provider's error, typed; its words are kept only where they help the client, and never with our secret."""
     try:
         body = await reply.read(LARGEST_ERROR)
@@ -173,9 +169,7 @@ async def _refused(world: "World", call: Call, reply: Reply, deployment: Deploym
     failed = DIALECTS[deployment.dialect].decode_error(
         reply.status, reply.headers, body, at=world.clock(), wall=world.wall()
     )
-    if call.secret and call.secret in failed.message:
-        return msgspec.structs.replace(failed, message=failed.message.replace(call.secret, "***"))
-    return failed
+    return _discreet(failed, call.secret)
 
 
 async def _whole(world: "World", request: Request, reply: Reply, deployment: Deployment) -> Answer | Failed:
@@ -194,8 +188,9 @@ async def _whole(world: "World", request: Request, reply: Reply, deployment: Dep
     return Whole(deployment, request.dialect.encode_answer(dated(answer, request.created)), answer.usage)
 
 
-async def _begun(world: "World", request: Request, reply: Reply, deployment: Deployment) -> Answer | Failed:
+async def _begun(world: "World", request: Request, reply: Reply, step: Try) -> Answer | Failed:
     """A stream up to its first event. What came before it (pings, empty chunks) is kept for the client."""
+    deployment = step.deployment
     if not reply.headers.get(b"content-type", b"").lower().startswith(EVENTS):
         reply.close()
         return Failed(at=world.clock(), kind="protocol", status=200)
@@ -204,14 +199,30 @@ async def _begun(world: "World", request: Request, reply: Reply, deployment: Dep
     while not (stream.begun or stream.broken):
         piece = await reply.piece()
         if not piece:
-            stream.end()
+            opening += stream.end()
             break
         opening += stream.feed(piece)
     if not stream.begun:
         reply.close()
-        return _stillborn(world, stream.broken or NEVER_BEGAN)
+        failed = _stillborn(world, stream.broken or NEVER_BEGAN)
+        return _discreet(failed, request.calls.of(deployment).secret)
     return Begun(deployment, opening, stream, reply)
 
 
 def _stillborn(world: "World", broken: Broken) -> Failed:
-    return Failed(at=world.clock(), kind=broken.kind, status=broken.status or 200, retry_after=broken.retry_after)
+    """A stream that broke before its first event. Its own words are kept where the client is at fault."""
+    theirs = CODES[KINDS[broken.kind].code].source == "client"
+    return Failed(
+        at=world.clock(),
+        kind=broken.kind,
+        status=broken.status,
+        retry_after=broken.retry_after,
+        message=broken.message if theirs else "",
+    )
+
+
+def _discreet(failed: Failed, secret: str) -> Failed:
+    """Without our secret, should the provider have repeated it."""
+    if not secret or secret not in failed.message:
+        return failed
+    return msgspec.structs.replace(failed, message=failed.message.replace(secret, "***"))

@@ -20,7 +20,7 @@ from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.routing import Server as Settings
 from fairlead.canonical.routing import Snapshot
 from fairlead.dialects import openai_chat
-from fairlead.gateway.answers import error_fields, refused_by
+from fairlead.gateway.answers import code_of, error_fields, refused_by
 from fairlead.gateway.port import Port
 from fairlead.gateway.world import World
 from fairlead.http import loop
@@ -84,7 +84,7 @@ class Worker:
     async def _serve(self, snapshot: Snapshot) -> None:
         settings = snapshot.server
         port = Port(self._world, lambda: not self._stop.is_set())
-        self._server = server = Server(port, limits_of(settings), refuse=_worded)
+        self._server = server = Server(port, limits_of(settings), refuse=self._worded)
         await server.listen(self._post.host, self._post.port, reuse_port=True, tls=_tls(settings))
         figures = asyncio.create_task(self._keep_board(server))
         _settle_memory()
@@ -107,6 +107,12 @@ class Worker:
         if self._server is not None:
             self._server.limits = limits_of(published.snapshot.server)
             self._write_board(self._server)
+
+    def _worded(self, status: int, reason: str) -> tuple[bytes, bytes]:
+        """A refusal of the HTTP layer, in the words of the proxy port."""
+        error = GatewayError(code_of(status), reason, status=status)
+        refused = refused_by(self._world.request_id({}), error)
+        return error_fields(refused), openai_chat.encode_error(refused)
 
     def _told_to_stop(self) -> None:
         (self._hurry if self._stop.is_set() else self._stop).set()
@@ -177,9 +183,3 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(settings.tls_cert, settings.tls_key)
     return context
-
-
-def _worded(status: int, reason: str) -> tuple[bytes, bytes]:
-    """A refusal of the HTTP layer, in the words of the proxy port."""
-    refused = refused_by("", GatewayError("invalid_request_error", reason, status=status))
-    return error_fields(refused), openai_chat.encode_error(refused)

@@ -7,17 +7,13 @@ import hmac
 import re
 import secrets as entropy
 import time
-from collections.abc import Callable
 from random import Random
-from urllib.parse import urlsplit
 
 from fairlead.canonical.errors import GatewayError
-from fairlead.canonical.routing import Deployment, Route, Snapshot, VirtualKey
-from fairlead.dialects.table import DIALECTS
-from fairlead.gateway.upstream import Call, Request
-from fairlead.http import fields
+from fairlead.canonical.routing import Route, Snapshot, VirtualKey
+from fairlead.gateway.calls import Calls
+from fairlead.gateway.upstream import Request
 from fairlead.http.client import Client
-from fairlead.http.origin import Origin
 from fairlead.journal import Journal
 from fairlead.policy.attempts import Plan
 from fairlead.policy.health import Fleet
@@ -27,16 +23,9 @@ from fairlead.policy.select import Needs
 ANYONE = VirtualKey(id="")
 """Who calls when no keys are configured."""
 
-AUTH: dict[str, Callable[[str], tuple[tuple[str, str], ...]]] = {
-    "bearer": lambda secret: (("authorization", f"Bearer {secret}"),),
-    "x-api-key": lambda secret: (("x-api-key", secret),),
-    "api-key": lambda secret: (("api-key", secret),),
-    "none": lambda _: (),
-}
 KEY_CARRIERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
 BEARER = b"bearer "
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-PORTS = {"http": 80, "https": 443}
 LONGEST_TIMEOUT = 86_400_000
 """Milliseconds."""
 MOST_ADMITTED = 4096
@@ -55,7 +44,7 @@ class World:
         self.fleet = Fleet(rng)
         self.snapshot = Snapshot(version="", routes=())
         self._routes = Routes(())
-        self._calls: dict[str, Call] = {}
+        self.calls = Calls({})
         self._admitted: dict[bytes, VirtualKey] = {}
         self._ids = entropy.token_hex(6)
         self._count = 0
@@ -67,7 +56,7 @@ class World:
                 self.fleet.pardon(name)
         self.snapshot = snapshot
         self._routes = Routes(snapshot.routes)
-        self._calls = {}
+        self.calls = Calls(snapshot.secrets)
         self._admitted = {}
 
     def admit(self, headers: dict[bytes, bytes]) -> VirtualKey:
@@ -114,7 +103,12 @@ class World:
     def plan(self, request: Request, route: Route) -> Plan:
         ask = request.ask
         session = request.headers.get(b"x-fairlead-session", b"") if route.select == "sticky" else b""
-        needs = Needs(tools=ask.tools, images=ask.images, session=session.decode("latin-1") or ask.user or "")
+        needs = Needs(
+            tools=ask.tools,
+            images=ask.images,
+            session=session.decode("latin-1") or ask.user or "",
+            dialect=request.dialect.NAME if ask.n > 1 else "",
+        )
         return Plan(route, self.fleet, self.rng, needs, self.snapshot.secrets)
 
     def time_allowed(self, headers: dict[bytes, bytes], route: Route) -> float:
@@ -130,13 +124,6 @@ class World:
             )
         return min(route.timeouts.total, int(asked) / 1000)
 
-    def call(self, deployment: Deployment) -> Call:
-        """How to reach a deployment: made once per snapshot."""
-        call = self._calls.get(deployment.name)
-        if call is None:
-            call = self._calls[deployment.name] = self._call(deployment)
-        return call
-
     def request_id(self, headers: dict[bytes, bytes]) -> str:
         """The caller's own id where it is safe to repeat, else a new one."""
         given = headers.get(b"x-request-id")
@@ -151,32 +138,3 @@ class World:
 
     def attempt_ends(self, deployment: str) -> None:
         self.fleet.busy[deployment] -= 1
-
-    def _call(self, deployment: Deployment) -> Call:
-        url = urlsplit(deployment.base_url)
-        dialect = DIALECTS[deployment.dialect]
-        secret = self.snapshot.secrets.get(deployment.credential, "")
-        host = url.hostname or ""
-        origin = Origin(
-            scheme=url.scheme,
-            host=host,
-            port=url.port or PORTS[url.scheme],
-            ca=deployment.ca,
-            client_cert=deployment.client_cert,
-            proxy=deployment.proxy,
-            max_connections=deployment.max_connections,
-        )
-        pairs = (
-            ("user-agent", "fairlead"),
-            ("content-type", "application/json"),
-            *dialect.fields(deployment.api_version),
-            *deployment.headers,
-            *(AUTH[deployment.auth](secret) if secret else ()),
-        )
-        return Call(origin, _joined(url.path, dialect.TARGET), fields.encode(pairs), secret)
-
-
-def _joined(path: str, target: str) -> str:
-    """A base URL's path and a dialect's target; the version that may stand in both (`/v1`) is said once."""
-    root = "/" + target.split("/")[1]
-    return path.rstrip("/").removesuffix(root) + target

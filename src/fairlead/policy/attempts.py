@@ -37,7 +37,8 @@ def attempts(plan: Plan, start: float, deadline: float) -> Generator[Try, Outcom
 
     `Answered` ends it at once. Otherwise the `Failed` that tells the client most is returned, with the shortest
     Retry-After of all; None means that no deployment could be tried at all. No `Try` starts at or after `deadline`,
-    and there are never more than `route.retry.max_attempts`.
+    and there are never more than `route.retry.max_attempts`. One that asked for a pause or timed out is not waited for
+    while another can answer now. A driver that gives up closes the generator.
     """
     route, fleet, now = plan.route, plan.fleet, start
     needs = plan.needs
@@ -51,7 +52,11 @@ def attempts(plan: Plan, start: float, deadline: float) -> Generator[Try, Outcom
         retries = 0
         while start_at is not None:
             fleet.try_begins(deployment)
-            outcome = yield Try(choice=choice, number=len(failures), start_at=start_at, deadline=deadline)
+            try:
+                outcome = yield Try(choice=choice, number=len(failures), start_at=start_at, deadline=deadline)
+            except GeneratorExit:
+                fleet.try_abandoned(deployment)
+                raise
             fleet.learn(deployment, outcome, route.cooldown, route.timeouts.first_token / 2)
             if isinstance(outcome, Answered):
                 return outcome
@@ -59,10 +64,11 @@ def attempts(plan: Plan, start: float, deadline: float) -> Generator[Try, Outcom
             now = outcome.at
             if len(failures) >= route.retry.max_attempts or now >= deadline:
                 return verdict(failures)
-            elsewhere = _elsewhere(plan, outcome, choice, needs, spent)
-            start_at = _retry_at(plan, choice, outcome, retries, deadline, elsewhere is not None)
+            leave = outcome.retry_after is not None or outcome.kind == "timeout"
+            elsewhere = _elsewhere(plan, outcome, choice, needs, spent) if leave else None
+            start_at = None if elsewhere else _retry_at(plan, choice, outcome, retries, deadline)
             retries += 1
-        choice = elsewhere
+        choice = elsewhere or _elsewhere(plan, failures[-1], choice, needs, spent)
         needs = _narrowed(needs, failures[-1], deployment.context)
     return verdict(failures) if failures else None
 
@@ -97,19 +103,12 @@ def _elsewhere(plan: Plan, failure: Failed, choice: Choice, needs: Needs, spent:
     return _next(plan, failure.at, _narrowed(needs, failure, choice.deployment.context), spent)
 
 
-def _retry_at(
-    plan: Plan, choice: Choice, failure: Failed, retries: int, deadline: float, has_elsewhere: bool
-) -> float | None:
-    """When the same deployment is tried again; None: it is not.
-
-    One that asked for a pause, or that timed out, is not waited for while another can answer now.
-    """
+def _retry_at(plan: Plan, choice: Choice, failure: Failed, retries: int, deadline: float) -> float | None:
+    """When the same deployment is tried again; None: it is not."""
     retry, kind = plan.route.retry, KINDS[failure.kind]
     if kind.on not in retry.on or not kind.same_deployment or retries >= retry.attempts:
         return None
     asked = failure.retry_after or 0.0
-    if has_elsewhere and (asked or failure.kind == "timeout"):
-        return None
     wait = backoff(retry.backoff, retries, plan.rng)
     if asked:
         wait = max(asked, wait) + plan.rng.uniform(0.0, RETRY_AFTER_SPREAD * asked)

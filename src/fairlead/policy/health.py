@@ -209,6 +209,12 @@ class Fleet:
         if health is not None and health.openings:
             self.health[deployment.name] = tried(health)
 
+    def try_abandoned(self, deployment: Deployment) -> None:
+        """The attempt came to nothing that says anything: nobody waited for it any longer."""
+        health = self.health.get(deployment.name)
+        if health is not None:
+            self.health[deployment.name] = _probed(health)
+
     def retry_allowed(self, deployment: Deployment, now: float, share: float) -> bool:
         """Takes one retry from the deployment's budget, if there is one."""
         name = deployment.name

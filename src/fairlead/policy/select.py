@@ -22,6 +22,8 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     images: bool = False
     session: str = ""
     """Requests with the same session go to the same deployment under `sticky`."""
+    dialect: str = ""
+    """The only dialect that will do, for what no translation gives (several answers to one request)."""
     context_over: int = 0
     """Tokens of context that were already too few."""
 
@@ -56,7 +58,7 @@ def choose(
     When every choice that could serve is cooling, the one whose cooldown ends first is tried all the same: the last
     deployment is never cooled to zero.
     """
-    picky = bool(spent) or needs.tools or needs.images or needs.context_over > 0
+    picky = spent or needs.tools or needs.images or needs.dialect or needs.context_over > 0
     ready: list[Choice] = []
     tired: list[Choice] = []
     for choice in route.choices:
@@ -124,6 +126,8 @@ def _unable(
         return "the request has tools and the model takes none"
     if needs.images and deployment.vision is False:
         return "the request has images and the model takes none"
+    if needs.dialect and deployment.dialect != needs.dialect:
+        return f"the request wants what only the dialect {needs.dialect!r} gives"
     if needs.context_over and deployment.context is not None and deployment.context <= needs.context_over:
         return f"its context of {deployment.context} tokens is no larger than what was too small"
     return None

@@ -14,6 +14,7 @@ from fairlead.dialects.anthropic.stream_encode import Encoder
 __all__ = [  # noqa: RUF022 - the order of docs/design.md
     "NAME",
     "TARGET",
+    "PASSED_ON",
     "fields",
     "ask",
     "decode_request",
@@ -33,6 +34,8 @@ __all__ = [  # noqa: RUF022 - the order of docs/design.md
 
 NAME = "anthropic"
 TARGET = "/v1/messages"
+PASSED_ON: tuple[bytes, ...] = (b"anthropic-beta",)
+"""The client's headers that go with its own bytes to a provider of the same dialect."""
 API_VERSION = "2023-06-01"
 """The version for deployments that name none."""
 

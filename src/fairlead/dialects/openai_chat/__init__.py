@@ -15,6 +15,7 @@ from fairlead.dialects.openai_chat.stream_encode import Encoder
 __all__ = [  # noqa: RUF022 - the order of docs/design.md
     "NAME",
     "TARGET",
+    "PASSED_ON",
     "fields",
     "ask",
     "decode_request",
@@ -34,6 +35,8 @@ __all__ = [  # noqa: RUF022 - the order of docs/design.md
 
 NAME = "openai_chat"
 TARGET = "/chat/completions"
+PASSED_ON: tuple[bytes, ...] = ()
+"""The client's headers that go with its own bytes to a provider of the same dialect."""
 
 
 def fields(api_version: str | None) -> tuple[tuple[str, str], ...]:  # noqa: ARG001 - the dialects' common shape

@@ -11,6 +11,8 @@ from fairlead.dialects.openai_chat.stream_decode import CUT
 from fairlead.dialects.openai_chat.usage import decode_usage
 from fairlead.dialects.sse import Boundary, EventTooLong, Frames, split
 
+DONE_EVENT = b"data: [DONE]\n\n"
+
 
 class Relay:
     """Gives back what may go to the client now: nothing of an event that has not ended, of an error event (`broken`
@@ -26,7 +28,8 @@ class Relay:
         self.broken: Broken | None = None
         self.begun = False
         self._hide_usage = hide_usage
-        self._reasoned = False
+        self._open: set[int] = set()
+        self._closed: set[int] = set()
         self._boundary = Boundary()
 
     def feed(self, data: bytes) -> bytes:
@@ -42,14 +45,23 @@ class Relay:
         return self._watch(whole) + self._unended()
 
     def end(self) -> bytes:
-        """The socket's clean end, and what the client still needs: after a finish reason, the end marker is all."""
+        """The socket's clean end, and what the client still needs. Where every choice has its finish reason, only the
+        end marker is missing; a last event needs no blank line.
+        """
         if self.finished or self.broken is not None:
             return b""
-        if not self._reasoned:
+        rest = self._boundary.rest.strip()
+        last = self._watch(rest + b"\n\n") if rest else b""
+        return last + self._marked()
+
+    def _marked(self) -> bytes:
+        if self.finished or self.broken is not None:
+            return b""
+        if not self._closed or self._open != self._closed:
             self.broken = CUT
             return b""
         self.finished = True
-        return b"data: [DONE]\n\n"
+        return DONE_EVENT
 
     def _watch(self, whole: bytes) -> bytes:
         """What of `whole` may pass, event by event."""
@@ -86,7 +98,10 @@ class Relay:
         usage = decode_usage(chunk.counted)
         self.usage = usage or self.usage
         self.begun = self.begun or bool(chunk.choices)
-        self._reasoned = self._reasoned or any(choice.finish_reason for choice in chunk.choices or ())
+        for choice in chunk.choices or ():
+            self._open.add(choice.index)
+            if choice.finish_reason:
+                self._closed.add(choice.index)
         return bool(chunk.choices) or usage is None or not self._hide_usage
 
     def _finish(self) -> bool:
@@ -117,6 +132,7 @@ def is_plain(whole: bytes) -> bool:
         and (
             whole.count(b'"usage":null') == events or b'"usage"' not in whole or whole.count(b'"usage": null') == events
         )
+        and (whole.count(b'"index":0') >= events or whole.count(b'"index": 0') >= events)
         and b"\r" not in whole
         and b'"error"' not in whole
         and (events == 1 or DONE not in whole)
