@@ -5,11 +5,23 @@ import asyncio
 from fairlead.http.outbox import LARGE, Outbox, outbox_of
 
 
+class Line:
+    """A connection that notes what is written, among what others wrote."""
+
+    def __init__(self, name: str, left: list[tuple[str, bytes]]) -> None:
+        self._name = name
+        self._left = left
+
+    def emit(self, data: bytes) -> None:
+        self._left.append((self._name, data))
+
+
 async def test_writes_leave_in_the_next_turn_in_the_order_in_which_they_were_put() -> None:
     outbox = outbox_of(asyncio.get_running_loop())
     left: list[tuple[str, bytes]] = []
+    lines = {name: Line(name, left) for name in "ab"}
     for name in "abab":
-        outbox.put(lambda data, name=name: left.append((name, data)), name.encode() * 2)  # type: ignore[misc]
+        outbox.put(lines[name], name.encode() * 2)
     assert left == []
     await asyncio.sleep(0)
     assert left == [("a", b"aa"), ("b", b"bb"), ("a", b"aa"), ("b", b"bb")]
@@ -17,20 +29,20 @@ async def test_writes_leave_in_the_next_turn_in_the_order_in_which_they_were_put
 
 async def test_a_flush_writes_at_once_and_only_once() -> None:
     outbox = Outbox(asyncio.get_running_loop())
-    left: list[bytes] = []
-    outbox.put(left.append, b"x")
+    left: list[tuple[str, bytes]] = []
+    outbox.put(Line("a", left), b"x")
     outbox.flush()
-    assert left == [b"x"]
+    assert left == [("a", b"x")]
     await asyncio.sleep(0)
-    assert left == [b"x"]
+    assert left == [("a", b"x")]
 
 
 async def test_what_is_large_goes_at_once_behind_what_waits() -> None:
     outbox = Outbox(asyncio.get_running_loop())
-    left: list[int] = []
-    outbox.put(lambda data: left.append(len(data)), b"x")
-    outbox.put(lambda data: left.append(len(data)), b"x" * (LARGE + 1))
-    assert left == [1, LARGE + 1]
+    left: list[tuple[str, bytes]] = []
+    outbox.put(Line("a", left), b"x")
+    outbox.put(Line("b", left), b"x" * (LARGE + 1))
+    assert left == [("a", b"x"), ("b", b"x" * (LARGE + 1))]
 
 
 async def test_a_loop_has_one_outbox() -> None:

@@ -6,7 +6,6 @@ environment's proxies: nothing is followed and nothing is guessed.
 
 import asyncio
 
-from fairlead.http.connection import Terms
 from fairlead.http.errors import UpstreamError
 from fairlead.http.inflate import ENCODINGS
 from fairlead.http.origin import Origin
@@ -55,21 +54,28 @@ class Client:
             head = b"%b%bcontent-length: %d\r\n\r\n" % (start, fields, len(body))
         else:
             head = b"%b%b\r\n" % (start, fields)
-        terms = Terms(
-            first_byte=first_byte,
-            idle=idle,
-            deadline=deadline,
-            accepts=accept_encoding,
-            head_only=method == "HEAD",
-        )
-        connection = pool.reuse() or await pool.acquire(connect=connect, deadline=deadline)
-        try:
-            return await connection.ask(head, body, terms)
-        except UpstreamError:
-            if not connection.stale:
+        connection = pool.idle.pop() if pool.idle else await pool.acquire(connect=connect, deadline=deadline)
+        again = False
+        while True:
+            try:
+                answer = connection.ask(
+                    head,
+                    body,
+                    first_byte=first_byte,
+                    idle=idle,
+                    deadline=deadline,
+                    accepts=accept_encoding,
+                    head_only=method == "HEAD",
+                )
+                return await answer
+            except asyncio.CancelledError:
+                connection.give_up(answer)
                 raise
-        connection = await pool.acquire(connect=connect, deadline=deadline, fresh=True)
-        return await connection.ask(head, body, terms)
+            except UpstreamError:
+                if again or not connection.stale:
+                    raise
+            again = True
+            connection = await pool.acquire(connect=connect, deadline=deadline, fresh=True)
 
     async def close(self) -> None:
         """Close every connection at once; requests under way fail."""

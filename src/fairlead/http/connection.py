@@ -10,7 +10,6 @@ import ssl
 from typing import Any, Protocol, cast
 
 import httptools
-import msgspec
 
 from fairlead.http.errors import Phase, UpstreamError
 from fairlead.http.inflate import open_inflater
@@ -38,25 +37,20 @@ class Owner(Protocol):
         ...
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one exchange must keep to, in seconds; the deadline is an instant of loop time."""
-
-    first_byte: float
-    idle: float
-    deadline: float
-    accepts: tuple[str, ...] = ()
-    head_only: bool = False
-
-
 class Connection(asyncio.Protocol):
     """A connection that is idle, busy with one exchange, or closed."""
 
     __slots__ = (
+        "_accepts",
         "_answer",
+        "_clock",
+        "_deadline",
         "_done",
         "_due_at",
         "_first_by",
+        "_head_only",
         "_headers",
+        "_idle",
         "_interim",
         "_keeps",
         "_kept_until",
@@ -71,7 +65,6 @@ class Connection(asyncio.Protocol):
         "_sent",
         "_silent",
         "_since_body",
-        "_terms",
         "_timer",
         "_transport",
         "closed",
@@ -82,12 +75,15 @@ class Connection(asyncio.Protocol):
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
         self._loop = loop
+        self._clock = loop.time
         self._outbox = outbox_of(loop)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[Reply] | None = None
         self._reply: Reply | None = None
-        self._terms: Terms = cast("Terms", None)
+        self._idle = self._deadline = math.inf
+        self._accepts: tuple[str, ...] = ()
+        self._head_only = False
         self._headers: dict[bytes, bytes] = {}
         self._repeats = 0
         self._since_body = 0
@@ -108,32 +104,48 @@ class Connection(asyncio.Protocol):
         self._silent = True
         self._sent = False
 
-    async def ask(self, head: bytes, body: bytes, terms: Terms) -> Reply:
-        """Send a request and wait for the head of its answer."""
+    def ask(
+        self,
+        head: bytes,
+        body: bytes,
+        *,
+        first_byte: float,
+        idle: float,
+        deadline: float,
+        accepts: tuple[str, ...] = (),
+        head_only: bool = False,
+    ) -> asyncio.Future[Reply]:
+        """Send a request. The future is done once the head of its answer is here; whoever is cancelled gives it up.
+
+        Times are in seconds; the deadline is an instant of loop time.
+        """
         if self.closed:
             self.stale = self.reused
             raise UpstreamError("cut", "the connection closed before an answer came")
-        now = self._loop.time()
-        answer: asyncio.Future[Reply] = self._loop.create_future()
-        self._answer = answer
-        self._terms = terms
-        self._first_by = now + terms.first_byte
+        self._answer = answer = self._loop.create_future()
+        self._idle = idle
+        self._deadline = deadline
+        self._accepts = accepts
+        self._head_only = head_only
+        self._first_by = first_by = self._clock() + first_byte
         self._silent = True
-        self._arm(min(self._first_by, terms.deadline))
+        due = first_by if first_by < deadline else deadline
+        if due < self._due_at:
+            self._arm(due)
         self._sent = False
         if len(body) <= ONE_WRITE:
-            self._outbox.put(self._emit, head + body)
+            self._outbox.put(self, head + body)
         else:
-            self._outbox.put(self._emit, head)
-            self._outbox.put(self._emit, body)
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            if self._answer is answer:
-                self.abort()
-            if answer.done() and not answer.cancelled():
-                answer.exception()
-            raise
+            self._outbox.put(self, head)
+            self._outbox.put(self, body)
+        return answer
+
+    def give_up(self, answer: asyncio.Future[Reply]) -> None:
+        """Nobody waits for `answer` any more: close at once, unless it is whole already."""
+        if self._answer is answer:
+            self.abort()
+        if answer.done() and not answer.cancelled():
+            answer.exception()
 
     def abort(self) -> None:
         """Close at once; whatever was going on is over."""
@@ -171,8 +183,8 @@ class Connection(asyncio.Protocol):
             self.watch()
 
     def watch(self) -> None:
-        self._seen_at = self._loop.time()
-        self._arm(self._seen_at + self._terms.idle)
+        self._seen_at = self._clock()
+        self._arm(self._seen_at + self._idle)
 
     # What the transport calls.
 
@@ -190,7 +202,7 @@ class Connection(asyncio.Protocol):
             self.fail(UpstreamError("cut", "the upstream spoke before it was asked"))
             return
         self._silent = False
-        self._seen_at = self._loop.time()
+        self._seen_at = self._clock()
         self._since_body += len(data)
         try:
             self._parser.feed_data(data)
@@ -226,8 +238,13 @@ class Connection(asyncio.Protocol):
             headers[name] = value
 
     def on_headers_complete(self) -> None:
+        headers, self._headers = self._headers, {}
+        if len(headers) + self._repeats > MAX_FIELDS:
+            raise UpstreamError("protocol", f"the answer's head has over {MAX_FIELDS} fields")
+        self._repeats = 0
+        if self._since_body > MAX_HEAD and sum(map(len, (*headers, *headers.values()))) > MAX_HEAD:
+            raise UpstreamError("protocol", f"the answer's head is over {MAX_HEAD} bytes")
         status = self._parser.get_status_code()
-        headers = self._take_headers()
         if status < 200:
             if status < 100 or status == 101:
                 raise UpstreamError("protocol", f"the answer's status {status} is none that we asked for")
@@ -242,8 +259,9 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         self._since_body = 0
-        if self._reply is not None and not self._terms.head_only:
-            self._reply.arrive(data)
+        reply = self._reply
+        if reply is not None and not self._head_only:
+            reply.arrive(data)
 
     def on_message_complete(self) -> None:
         if self._interim:
@@ -251,21 +269,14 @@ class Connection(asyncio.Protocol):
             return
         self._done = True
 
-    # Inside.
+    # What the outbox calls.
 
-    def _emit(self, data: bytes) -> None:
+    def emit(self, data: bytes) -> None:
         if not self.closed:
             self._sent = True
             self._transport.write(data)
 
-    def _take_headers(self) -> dict[bytes, bytes]:
-        headers, self._headers = self._headers, {}
-        if len(headers) + self._repeats > MAX_FIELDS:
-            raise UpstreamError("protocol", f"the answer's head has over {MAX_FIELDS} fields")
-        self._repeats = 0
-        if self._since_body > MAX_HEAD and sum(map(len, (*headers, *headers.values()))) > MAX_HEAD:
-            raise UpstreamError("protocol", f"the answer's head is over {MAX_HEAD} bytes")
-        return headers
+    # Inside.
 
     def _open(self, status: int, headers: dict[bytes, bytes]) -> Reply:
         self._keeps = self._parser.should_keep_alive()
@@ -274,13 +285,13 @@ class Connection(asyncio.Protocol):
         coding = headers.get(b"transfer-encoding")
         if coding is not None and coding.strip().lower() != b"chunked":
             raise UpstreamError("protocol", "the answer's transfer coding is not chunked")
-        bodiless = self._terms.head_only or status in (204, 304)
+        bodiless = self._head_only or status in (204, 304)
         delimited = coding is not None or bodiless or b"content-length" in headers
         reply = Reply(status, headers, self, delimited=delimited)
         encoding = headers.get(b"content-encoding")
         if encoding is not None and not bodiless:
             self._decompress(reply, encoding)
-        if self._terms.head_only:
+        if self._head_only:
             self._done = True  # the parser waits for a body, so the connection is of no more use
             self._keeps = False
         return reply
@@ -289,7 +300,7 @@ class Connection(asyncio.Protocol):
         name = encoding.strip().lower().decode("latin-1")
         if name in ("", "identity"):
             return
-        if name not in self._terms.accepts:
+        if name not in self._accepts:
             raise UpstreamError("protocol", "the answer has a content coding that we did not ask for")
         reply.inflate(open_inflater(name))
 
@@ -313,11 +324,13 @@ class Connection(asyncio.Protocol):
             self._headers = {}  # a trailer, which nobody asked for
             self._repeats = 0
         if self._keeps and not self._transport.get_write_buffer_size():
-            self.resume()
+            if not self._reading:
+                self.resume()
             self._answer = self._reply = None
             self.reused = True
-            self._kept_until = self._seen_at + KEEP
-            self._arm(self._kept_until)
+            self._kept_until = kept_until = self._seen_at + KEEP
+            if kept_until < self._due_at:
+                self._arm(kept_until)
             self._owner.release(self)
         else:
             self.abort()
@@ -352,7 +365,7 @@ class Connection(asyncio.Protocol):
         self._timer = None
         self._due_at = math.inf
         due, phase = self._due()
-        if due > self._loop.time() + 0.001:
+        if due > self._clock() + 0.001:
             self._arm(due)
         elif phase is None:
             self.abort()
@@ -363,11 +376,11 @@ class Connection(asyncio.Protocol):
         """What ends the present state, and when. None: nothing but our patience with an idle connection."""
         if self._answer is None:
             return self._kept_until, None
-        deadline: tuple[float, Phase | None] = (self._terms.deadline, "total")
+        deadline: tuple[float, Phase | None] = (self._deadline, "total")
         if self._reply is None:
             return min((self._first_by, "first_byte"), deadline)
         if self._reply.waiting:
-            return min((self._seen_at + self._terms.idle, "idle"), deadline)
+            return min((self._seen_at + self._idle, "idle"), deadline)
         return deadline
 
 

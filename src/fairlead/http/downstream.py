@@ -36,6 +36,7 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "_backlog",
+        "_clock",
         "_closing",
         "_deaf",
         "_discarded",
@@ -47,7 +48,6 @@ class Downstream(asyncio.Protocol):
         "_loop",
         "_lost",
         "_moved_at",
-        "_outbox",
         "_queue",
         "_queued",
         "_reading",
@@ -56,7 +56,10 @@ class Downstream(asyncio.Protocol):
         "_task",
         "_transport",
         "_write",
+        "body_limit",
         "deadline",
+        "draining",
+        "outbox",
         "paused",
         "peer",
     )
@@ -68,7 +71,8 @@ class Downstream(asyncio.Protocol):
         self._server = server
         self._limits = server.limits
         self._loop = asyncio.get_running_loop()
-        self._outbox = outbox_of(self._loop)
+        self._clock = self._loop.time
+        self.outbox = outbox_of(self._loop)
         self._intake = Intake(self, server.limits, self._loop)
         self._queue: deque[Exchange | RequestRefused] = deque()
         self._queued = 0
@@ -79,6 +83,8 @@ class Downstream(asyncio.Protocol):
         self._deaf = self._spoiled = self._closing = self._lost = self._disconnected = False
         self._reading = True
         self._moved_at = 0.0
+        self.body_limit = server.limits.body
+        self.draining = server.draining
         self.paused = False
         self.deadline = math.inf
 
@@ -92,7 +98,7 @@ class Downstream(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else ""
         self._server.connections.add(self)
-        self.deadline = self._loop.time() + self._limits.head_timeout
+        self.deadline = self._clock() + self._limits.head_timeout
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -107,13 +113,13 @@ class Downstream(asyncio.Protocol):
                 self._break(refusal)
             return
         if between and intake.in_head and self._exchange is None:
-            self.deadline = self._loop.time() + self._limits.head_timeout
+            self.deadline = self._clock() + self._limits.head_timeout
 
     def eof_received(self) -> None:
         """A client that ends its side is gone: nobody who waits for an answer does that."""
         self._leave()
         self._closing = True  # the transport closes itself once an answer that has ended is sent
-        self._watch_writes_from(self._loop.time())
+        self._watch_writes_from(self._clock())
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._leave()
@@ -126,7 +132,7 @@ class Downstream(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.paused = True
-        self._watch_writes_from(self._loop.time())
+        self._watch_writes_from(self._clock())
         if self._exchange is not None and self._exchange.on_pause is not None:
             self._exchange.on_pause()
 
@@ -138,17 +144,22 @@ class Downstream(asyncio.Protocol):
                 self._proceed()
             return
         waiting = exchange.waiter is not None
-        self.deadline = self._loop.time() + self._limits.body_timeout if waiting else math.inf
+        self.deadline = self._clock() + self._limits.body_timeout if waiting else math.inf
         if exchange.on_resume is not None:
             exchange.on_resume()
 
     # The intake's side. An exception here stops it.
 
     def begun(self, exchange: Exchange) -> None:
-        if self._exchange is None and not self.paused:
-            self._start(exchange)
-        else:
+        if self._exchange is not None or self.paused:
             self._enqueue(exchange)
+            return
+        self._exchange = exchange
+        self.deadline = math.inf
+        self._server.requests += 1
+        self._server.in_flight += 1
+        # Not the loop's create_task, which would think up a name for every task.
+        self._task = asyncio.Task(self._handle(exchange), loop=self._loop, name="exchange")
 
     def grown(self, exchange: Exchange, size: int) -> None:
         if exchange is not self._exchange:
@@ -157,7 +168,7 @@ class Downstream(asyncio.Protocol):
             if exchange.received >= HIGH_WATER:
                 self._pause_reading()
         elif not self.paused:
-            self.deadline = self._loop.time() + self._limits.body_timeout
+            self.deadline = self._clock() + self._limits.body_timeout
 
     def completed(self, exchange: Exchange) -> None:
         if exchange.waiter is not None:
@@ -169,20 +180,8 @@ class Downstream(asyncio.Protocol):
 
     # The exchange's side.
 
-    @property
-    def body_limit(self) -> int:
-        return self._limits.body
-
-    @property
-    def draining(self) -> bool:
-        return self._server.draining
-
     def put(self, data: bytes) -> None:
-        if self._lost:
-            return
-        if self.paused:
-            self._backlog += len(data)
-        self._outbox.put(self._emit, data)
+        self.outbox.put(self, data)
 
     def reset(self) -> None:
         """Ends the connection so that the client cannot take it for a clean end, and what waits to be sent is lost."""
@@ -198,7 +197,7 @@ class Downstream(asyncio.Protocol):
             self.put(CONTINUE)
         self._resume_reading()
         if not self.paused:
-            self.deadline = self._loop.time() + self._limits.body_timeout
+            self.deadline = self._clock() + self._limits.body_timeout
         return self._loop.create_future()
 
     async def writable(self) -> None:
@@ -206,9 +205,14 @@ class Downstream(asyncio.Protocol):
             self._drained = self._loop.create_future()
         await asyncio.shield(self._drained)
 
-    def _emit(self, data: bytes) -> None:
-        if not self._lost:
-            self._write(data)
+    # The outbox's side.
+
+    def emit(self, data: bytes) -> None:
+        if self._lost:
+            return
+        if self.paused:
+            self._backlog += len(data)
+        self._write(data)
 
     # The server's side.
 
@@ -230,6 +234,7 @@ class Downstream(asyncio.Protocol):
 
     def retire(self) -> None:
         """Closes if nothing is under way; otherwise the last answer does."""
+        self.draining = True
         if self._exchange is None and not self._queue and not self._intake.in_head and not self._closing:
             self._close()
 
@@ -240,13 +245,6 @@ class Downstream(asyncio.Protocol):
         self.reset()
 
     # The order of exchanges.
-
-    def _start(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self.deadline = math.inf
-        self._server.requests += 1
-        self._server.in_flight += 1
-        self._task = self._loop.create_task(self._handle(exchange))
 
     async def _handle(self, exchange: Exchange) -> None:
         try:
@@ -288,18 +286,18 @@ class Downstream(asyncio.Protocol):
     def _proceed(self) -> None:
         if self._queue:
             self._next(self._queue.popleft())
-        elif self._server.draining and not self._intake.in_head:
+        elif self.draining and not self._intake.in_head:
             self._close()
         else:
             patience = self._limits.head_timeout if self._intake.in_head else self._limits.idle_timeout
-            self.deadline = self._loop.time() + patience
+            self.deadline = self._clock() + patience
 
     def _next(self, item: Exchange | RequestRefused) -> None:
         if isinstance(item, RequestRefused):
             self._refuse(item)
             return
         self._queued -= item.weight
-        self._start(item)
+        self.begun(item)
 
     def _enqueue(self, exchange: Exchange) -> None:
         if len(self._queue) >= self._limits.pipelined:
@@ -358,10 +356,10 @@ class Downstream(asyncio.Protocol):
 
     def _close(self, *, linger: bool = False) -> None:
         """Ends the connection once what was written is sent. Where input may be on its way, it is read for a while."""
-        self._outbox.flush()
+        self.outbox.flush()
         self._deaf = self._closing = True
         self._resume_reading()
-        self._watch_writes_from(self._loop.time())
+        self._watch_writes_from(self._clock())
         if not linger:
             self._transport.close()
         elif self._transport.can_write_eof():

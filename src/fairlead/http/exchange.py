@@ -10,20 +10,28 @@ from collections.abc import Callable
 from typing import Protocol
 
 from fairlead.http.head import BODILESS, CHUNKED, CLOSE, KEEP_ALIVE, STATUS_LINES, RequestRefused, status_line
+from fairlead.http.outbox import Outbox
+
+BEGUN = "the answer has begun already"
 
 
 class Link(Protocol):
     """What an exchange needs of its connection."""
 
-    @property
-    def body_limit(self) -> int: ...
+    body_limit: int
+    draining: bool
+
     @property
     def peer(self) -> str: ...
     @property
     def paused(self) -> bool: ...
     @property
-    def draining(self) -> bool: ...
-    def put(self, data: bytes) -> None: ...
+    def outbox(self) -> Outbox: ...
+    def put(self, data: bytes) -> None:
+        """Puts `data` into the outbox, as the hottest callers do themselves."""
+        ...
+
+    def emit(self, data: bytes) -> None: ...
     def reset(self) -> None: ...
     def want_body(self, exchange: "Exchange") -> asyncio.Future[None]: ...
     async def writable(self) -> None: ...
@@ -103,6 +111,8 @@ class Exchange:
         body, 408 when it stops coming, 400 when it is malformed. Let it rise: the server words the answer.
         """
         limit = self._link.body_limit if limit is None else limit
+        if self.complete and self.received <= limit and b"content-encoding" not in self.headers:
+            return bytes(self._body)
         self._check_body(limit)
         if not self.complete:
             self._limit = limit
@@ -118,19 +128,27 @@ class Exchange:
 
     def send(self, status: int, fields: bytes, body: bytes) -> None:
         """A whole answer in one write. `fields` has no Content-Length: it is set here."""
-        self._begin()
-        self.ended = True
-        connection = self._connection_line()
+        if self.started:
+            raise RuntimeError(BEGUN)
+        self.started = self.ended = True
+        link = self._link
+        if self.keep_alive and self.complete and self.version == "1.1" and not link.draining:
+            connection = b""  # as below, for the ordinary answer
+        else:
+            connection = self._connection_line()
         line = STATUS_LINES.get(status) or status_line(status)
         if status in BODILESS:
-            self._link.put(b"".join((line, fields, connection, b"\r\n")))
+            link.put(b"".join((line, fields, connection, b"\r\n")))
             return
         content = b"" if self.method == "HEAD" else body
-        self._link.put(b"%b%bcontent-length: %d\r\n%b\r\n%b" % (line, fields, len(body), connection, content))
+        answer = b"%b%bcontent-length: %d\r\n%b\r\n%b" % (line, fields, len(body), connection, content)
+        link.outbox.put(link, answer)
 
     def start(self, status: int, fields: bytes) -> None:
         """Begins an answer of unknown length: chunked, or ended by the connection's end for an HTTP/1.0 client."""
-        self._begin()
+        if self.started:
+            raise RuntimeError(BEGUN)
+        self.started = True
         self._mute = self.method == "HEAD" or status in BODILESS
         self._chunked = self.version == "1.1" and status not in BODILESS
         if not self._chunked and not self._mute:
@@ -144,7 +162,8 @@ class Exchange:
             raise RuntimeError("write() before start()")
         if self.ended or self._mute or not data:
             return
-        self._link.put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        link = self._link
+        link.outbox.put(link, b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:
         """The clean end of an answer that was started. Without it the client sees a broken answer."""
@@ -209,11 +228,6 @@ class Exchange:
             raise RequestRefused(415, "the request body must not be encoded")
         if max(self.received, int(self.headers.get(b"content-length", 0))) > limit:
             raise RequestRefused(413, f"the body is larger than {limit} bytes")
-
-    def _begin(self) -> None:
-        if self.started:
-            raise RuntimeError("the answer has begun already")
-        self.started = True
 
     def _connection_line(self) -> bytes:
         if not self.keep_alive or not self.complete or self._link.draining:

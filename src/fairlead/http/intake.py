@@ -26,7 +26,9 @@ class Owner(Link, Protocol):
 
     def begun(self, exchange: Exchange) -> None: ...
     def grown(self, exchange: Exchange, size: int) -> None: ...
-    def completed(self, exchange: Exchange) -> None: ...
+    def completed(self, exchange: Exchange) -> None:
+        """Only where somebody waits for it, or nothing may follow it."""
+        ...
 
 
 class Intake:
@@ -36,11 +38,11 @@ class Intake:
     """
 
     __slots__ = (
+        "_clock",
         "_detour",
         "_fed",
         "_headers",
         "_limits",
-        "_loop",
         "_overhead",
         "_owner",
         "_parser",
@@ -54,7 +56,7 @@ class Intake:
     def __init__(self, owner: Owner, limits: "Limits", loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
         self._limits = limits
-        self._loop = loop
+        self._clock = loop.time
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
@@ -116,7 +118,8 @@ class Intake:
             return
         parser = self._parser
         headers = self._headers
-        self._check_size(headers)
+        if len(headers) + self._repeats > self._limits.fields or self._fed > self._limits.head:
+            self._check_size(headers)
         exchange = Exchange(self._owner)
         exchange.keep_alive = keep_alive = parser.should_keep_alive()
         # Asking the parser for the version costs more than all its other answers. Who keeps the connection without
@@ -127,7 +130,7 @@ class Intake:
         check(version, method, headers)
         exchange.path, exchange.query = split(self._target)
         exchange.headers = headers
-        exchange.arrived_at = self._loop.time()
+        exchange.arrived_at = self._clock()
         if b"upgrade" in headers:
             self._detour = parser.should_upgrade()
         if b"transfer-encoding" in headers:
@@ -150,7 +153,8 @@ class Intake:
             self._check_size(self._headers)
         self.incoming = None
         exchange.complete = True
-        self._owner.completed(exchange)
+        if exchange.waiter is not None or not exchange.keep_alive:  # for anybody else it is early enough to look
+            self._owner.completed(exchange)
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Answers a request to switch protocols in HTTP/1.1, as its sender must expect.

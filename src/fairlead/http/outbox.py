@@ -5,10 +5,18 @@ once. It knows transports and the loop's turns, and must not know what the bytes
 """
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 LARGE = 8 * 1024
+
+
+class Writer(Protocol):
+    """A connection, as far as its writes go."""
+
+    def emit(self, data: bytes) -> None:
+        """Hands `data` to the transport, unless it was lost meanwhile."""
+        ...
 
 
 class Outbox:
@@ -18,24 +26,24 @@ class Outbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
-        self._waiting: list[tuple[Callable[[bytes], None], bytes]] = []
+        self._waiting: list[tuple[Writer, bytes]] = []
 
-    def put(self, write: Callable[[bytes], None], data: bytes) -> None:
-        """Has `write(data)` called in the loop's next turn, after every write that was put before it.
+    def put(self, writer: Writer, data: bytes) -> None:
+        """Has `writer.emit(data)` called in the loop's next turn, after every write that was put before it.
 
         What is large is written at once, so that its transport can say at once that it is too much.
         """
         if not self._waiting:
             self._call_soon(self.flush)
-        self._waiting.append((write, data))
+        self._waiting.append((writer, data))
         if len(data) > LARGE:
             self.flush()
 
     def flush(self) -> None:
         """Writes what waits now: before a connection is closed, and at the end of a turn."""
         waiting, self._waiting = self._waiting, []
-        for write, data in waiting:
-            write(data)
+        for writer, data in waiting:
+            writer.emit(data)
 
 
 _OUTBOXES: "WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox]" = WeakKeyDictionary()

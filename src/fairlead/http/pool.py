@@ -23,6 +23,7 @@ class Pool:
         self.origin = origin
         self.open = 0
         self.idle: list[Connection] = []
+        """Connections that nobody waits for, the one used last at the end: whoever takes one pops it."""
         self._waiting: deque[asyncio.Future[Connection | None]] = deque()
         self._connections: set[Connection] = set()
         self._context: ssl.SSLContext | None = None
@@ -31,10 +32,6 @@ class Pool:
     @property
     def waiting(self) -> int:
         return sum(not waiter.done() for waiter in self._waiting)
-
-    def reuse(self) -> Connection | None:
-        """The idle connection that was used last, if there is one and nobody waits for it."""
-        return self.idle.pop() if self.idle else None
 
     async def acquire(self, *, connect: float, deadline: float, fresh: bool = False) -> Connection:
         """A connection, new or, after a wait and unless `fresh`, one that another request has just done with."""

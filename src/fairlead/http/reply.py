@@ -75,6 +75,9 @@ class Reply:
 
     async def read(self, limit: int) -> bytes:
         """The whole (rest of the) body. UpstreamError "protocol": it is larger than `limit` bytes."""
+        if self.complete and self._size <= limit and len(self._pieces) == 1:
+            self._size = 0  # the ordinary answer: it came in one piece, before anybody asked for it
+            return self._pieces.pop()
         self._limit = limit
         if self._size > limit:
             self._too_large()

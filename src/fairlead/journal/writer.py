@@ -37,7 +37,7 @@ class Journal:
         batch, self._waiting = self._waiting, []
         if not batch:
             return
-        data = b"".join([encode(record) for record in batch])
+        data = b"".join(map(encode, batch))
         try:
             written = os.write(self._file, data)
             if written < len(data):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.http.client import Client, Reply, UpstreamError
-from fairlead.http.connection import Connection, Terms
+from fairlead.http.connection import Connection
 from fairlead.http.inflate import ENCODINGS
 from fairlead.http.outbox import outbox_of
 
@@ -316,15 +316,13 @@ async def play(pieces: list[bytes], end: bool) -> tuple[int, dict[bytes, bytes],
     wire = Wire()
     connection = Connection(wire, loop)
     connection.connection_made(cast("asyncio.Transport", wire))
-    terms = Terms(first_byte=9, idle=9, deadline=loop.time() + 9, accepts=("gzip", "br", "zstd"), head_only=False)
-    task = asyncio.ensure_future(connection.ask(b"", b"", terms))
-    await asyncio.sleep(0)
+    answer = connection.ask(b"", b"", first_byte=9, idle=9, deadline=loop.time() + 9, accepts=("gzip", "br", "zstd"))
     outbox_of(loop).flush()
     for piece in pieces:
         connection.data_received(piece)
     if end:
         connection.eof_received()
-    reply = await task
+    reply = await answer
     body = await reply.read(1_000_000)
     connection.abort()
     return reply.status, reply.headers, body, wire.released
