@@ -103,6 +103,7 @@ class Connection(asyncio.Protocol):
         """It was reused, and closed before one byte of the answer came: the request may be sent once more."""
         self._silent = True
         self._sent = False
+        """A question has begun to leave, and its answer is not whole."""
 
     def ask(
         self,
@@ -132,7 +133,6 @@ class Connection(asyncio.Protocol):
         due = first_by if first_by < deadline else deadline
         if due < self._due_at:
             self._arm(due)
-        self._sent = False
         if len(body) <= ONE_WRITE:
             self._outbox.put(self, head + body)
         else:
@@ -152,6 +152,7 @@ class Connection(asyncio.Protocol):
         if self.closed:
             return
         self.closed = True
+        self._sent = False
         self._answer = self._reply = None
         if self._timer is not None:
             self._timer.cancel()
@@ -194,12 +195,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None:
-            self.abort()  # nobody asked: whatever this is, it must not become the next answer
-            return
-        if not self._sent:  # an answer to nothing: the request has not left, and may go elsewhere
-            self.stale = True
-            self.fail(UpstreamError("cut", "the upstream spoke before it was asked"))
+        if not self._sent:
+            self._unasked()
             return
         self._silent = False
         self._seen_at = self._clock()
@@ -209,10 +206,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._misparsed(error)
             return
-        if self.closed:
-            return
         if self._done:
-            self._settle()
+            if not self.closed:
+                self._settle()
         elif self._since_body > MAX_HEAD:
             self.fail(UpstreamError("protocol", f"the answer's head or framing is over {MAX_HEAD} bytes"))
 
@@ -278,6 +274,14 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
+    def _unasked(self) -> None:
+        """Bytes that answer nothing: they must not become the next answer."""
+        if self._answer is not None:  # the request has not left, and may go elsewhere
+            self.stale = True
+            self.fail(UpstreamError("cut", "the upstream spoke before it was asked"))
+        else:
+            self.abort()
+
     def _open(self, status: int, headers: dict[bytes, bytes]) -> Reply:
         self._keeps = self._parser.should_keep_alive()
         if not self._keeps and self._parser.get_http_version() not in ("1.1", "1.0"):
@@ -286,8 +290,9 @@ class Connection(asyncio.Protocol):
         if coding is not None and coding.strip().lower() != b"chunked":
             raise UpstreamError("protocol", "the answer's transfer coding is not chunked")
         bodiless = self._head_only or status in (204, 304)
-        delimited = coding is not None or bodiless or b"content-length" in headers
-        reply = Reply(status, headers, self, delimited=delimited)
+        reply = Reply(status, headers, self)
+        if b"content-length" not in headers and coding is None and not bodiless:
+            reply.delimited = False
         encoding = headers.get(b"content-encoding")
         if encoding is not None and not bodiless:
             self._decompress(reply, encoding)
@@ -327,6 +332,7 @@ class Connection(asyncio.Protocol):
             if not self._reading:
                 self.resume()
             self._answer = self._reply = None
+            self._sent = False
             self.reused = True
             self._kept_until = kept_until = self._seen_at + KEEP
             if kept_until < self._due_at:

@@ -48,7 +48,7 @@ class Exchange:
         "_chunked",
         "_limit",
         "_link",
-        "_mute",
+        "_open",
         "arrived_at",
         "closing",
         "complete",
@@ -86,7 +86,7 @@ class Exchange:
         self._link = link
         self._body: bytes | bytearray = b""
         self._limit = sys.maxsize
-        self._mute = False
+        self._open = False
         self._chunked = False
         self.received = 0
         self.weight = 0
@@ -149,9 +149,9 @@ class Exchange:
         if self.started:
             raise RuntimeError(BEGUN)
         self.started = True
-        self._mute = self.method == "HEAD" or status in BODILESS
+        self._open = has_body = self.method != "HEAD" and status not in BODILESS
         self._chunked = self.version == "1.1" and status not in BODILESS
-        if not self._chunked and not self._mute:
+        if not self._chunked and has_body:
             self.keep_alive = False
         framing = CHUNKED if self._chunked else b""
         self._link.put(b"%b%b%b%b\r\n" % (status_line(status), fields, framing, self._connection_line()))
@@ -160,7 +160,7 @@ class Exchange:
         """One piece of the answer that was started. Pieces of one loop turn leave in one packet where they fit."""
         if not self.started:
             raise RuntimeError("write() before start()")
-        if self.ended or self._mute or not data:
+        if not self._open or not data:
             return
         link = self._link
         link.outbox.put(link, b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
@@ -172,15 +172,18 @@ class Exchange:
         if self.ended:
             return
         self.ended = True
-        if self._chunked and not self._mute:
+        if self._chunked and self._open:
             self._link.put(b"0\r\n\r\n")
+        self._open = False
 
     def cut(self) -> None:
         """Closes the connection once what was written has left, without the clean end of an answer."""
+        self._open = False
         self.ended = self.closing = True
 
     def abort(self) -> None:
         """Closes the connection at once; what was started never looks finished."""
+        self._open = False
         self.started = self.ended = self.closing = True
         self._link.reset()
 

@@ -22,10 +22,11 @@ class Writer(Protocol):
 class Outbox:
     """The writes of one event loop."""
 
-    __slots__ = ("_call_soon", "_waiting")
+    __slots__ = ("_call_soon", "_flush", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
+        self._flush = self.flush
         self._waiting: list[tuple[Writer, bytes]] = []
 
     def put(self, writer: Writer, data: bytes) -> None:
@@ -33,9 +34,10 @@ class Outbox:
 
         What is large is written at once, so that its transport can say at once that it is too much.
         """
-        if not self._waiting:
-            self._call_soon(self.flush)
-        self._waiting.append((writer, data))
+        waiting = self._waiting
+        if not waiting:
+            self._call_soon(self._flush)
+        waiting.append((writer, data))
         if len(data) > LARGE:
             self.flush()
 

@@ -52,11 +52,11 @@ class Reply:
         "status",
     )
 
-    def __init__(self, status: int, headers: dict[bytes, bytes], source: Source, *, delimited: bool) -> None:
+    def __init__(self, status: int, headers: dict[bytes, bytes], source: Source) -> None:
         self.status = status
         self.headers = headers
         """Names in lower case; the values of repeated fields joined with ", "."""
-        self.delimited = delimited
+        self.delimited = True
         """False: the body ends where the connection does, so a cut one looks whole."""
         self.complete = False
         """The body's clean end is here, though perhaps not consumed yet."""
