@@ -103,6 +103,7 @@ class _FlatBody(_Body[_FlatMessage], frozen=True, forbid_unknown_fields=True, om
 
 
 _SHORTEST_DOUBLE = b'"model":"x",'
+_BARE_MESSAGE = b'{"role":"","content":""}'
 _spelled = msgspec.json.Encoder().encode
 _plain = msgspec.json.Decoder(_FlatBody).decode
 _flat = msgspec.json.Decoder(_Body[_FlatMessage]).decode
@@ -155,7 +156,21 @@ def _says_no_more(body: bytes, plain: _FlatBody) -> bool:
         return False
     if plain.frequency_penalty is not None or plain.presence_penalty is not None:
         return False
+    least = _least(plain)
+    if least is not None and len(body) - least < len(_SHORTEST_DOUBLE):
+        return True
     return len(body) - len(_spelled(plain)) < len(_SHORTEST_DOUBLE)
+
+
+def _least(plain: _FlatBody) -> int | None:
+    """Bytes that no spelling of `plain` can save, told without looking into its texts; None where that takes a look."""
+    least = len(_spelled(msgspec.structs.replace(plain, messages=[])))
+    for message in plain.messages:
+        content = message.content
+        if type(content) is not str or message.tool_calls is not None:
+            return None
+        least += len(message.role) + len(content) + len(_BARE_MESSAGE)
+    return least
 
 
 def _has_images(messages: list[_FlatMessage] | list[_Message]) -> bool:
