@@ -12,6 +12,7 @@ from typing import Protocol
 from fairlead.http.head import BODILESS, CHUNKED, CLOSE, KEEP_ALIVE, STATUS_LINES, RequestRefused, status_line
 from fairlead.http.outbox import Outbox
 
+UNLIMITED = sys.maxsize
 BEGUN = "the answer has begun already"
 
 
@@ -85,7 +86,7 @@ class Exchange:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._body: bytes | bytearray = b""
-        self._limit = sys.maxsize
+        self._limit = UNLIMITED
         self._open = False
         self._chunked = False
         self.received = 0
@@ -111,8 +112,10 @@ class Exchange:
         body, 408 when it stops coming, 400 when it is malformed. Let it rise: the server words the answer.
         """
         limit = self._link.body_limit if limit is None else limit
-        if self.complete and self.received <= limit and b"content-encoding" not in self.headers:
-            return bytes(self._body)
+        body = self._body
+        identity = b"content-encoding" not in self.headers
+        if self.complete and identity and self.received <= limit and isinstance(body, bytes):
+            return body  # the ordinary request: it came in one piece
         self._check_body(limit)
         if not self.complete:
             self._limit = limit

@@ -52,6 +52,10 @@ class Reply:
         "status",
     )
 
+    # Both only where there is an inflater:
+    _pumping: bool
+    _received: bool
+
     def __init__(self, status: int, headers: dict[bytes, bytes], source: Source) -> None:
         self.status = status
         self.headers = headers
@@ -70,8 +74,6 @@ class Reply:
         self._each = False
         self._error: BaseException | None = None
         self._held = False
-        self._received = False
-        self._pumping = False
 
     async def read(self, limit: int) -> bytes:
         """The whole (rest of the) body. UpstreamError "protocol": it is larger than `limit` bytes."""
@@ -158,8 +160,8 @@ class Reply:
     def finish(self) -> None:
         """The framing's clean end; the connection is no longer ours."""
         self._source = None
-        self._received = True
         if self._inflater is not None:
+            self._received = True
             self._pump()
             return
         self.complete = True
@@ -180,6 +182,7 @@ class Reply:
     def inflate(self, inflater: Inflater) -> None:
         """The body that follows is compressed."""
         self._inflater = inflater
+        self._pumping = self._received = False
 
     # Inside.
 
