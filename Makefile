@@ -23,6 +23,8 @@ $(STAMPS)/venv:
 
 $(STAMPS)/run: requirements.txt $(STAMPS)/venv
 	$(BIN)/python $(PIP) -r requirements.txt
+	@printf '#!/bin/sh\nPYTHONPATH="%s/src" exec "%s/$(BIN)/python" -m fairlead "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $(BIN)/fairlead
+	@chmod +x $(BIN)/fairlead
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.txt $(STAMPS)/run
@@ -41,8 +43,8 @@ $(STAMPS)/node: package.json package-lock.json $(STAMPS)/servers
 
 setup: $(STAMPS)/dev ## a virtual environment with everything that checking and testing need
 
-serve: $(STAMPS)/run ## the demo: the gateway on 127.0.0.1:4000 in front of three fake providers
-	$(RUN) -m fairlead serve --demo
+serve: $(STAMPS)/run ## the demo: the gateway on 127.0.0.1:4000 in front of three fake providers (ARGS="--listen ...")
+	$(BIN)/fairlead serve --demo $(ARGS)
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .

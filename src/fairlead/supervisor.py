@@ -108,8 +108,8 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all: the supervisor passes them on
-            signal.signal(number, signal.SIG_IGN)
+        os.setpgid(0, 0)  # what a terminal sends reaches the supervisor alone, which passes on what is meant
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for end in (self._signals, self._wakeup, self._holds):
             os.close(end)
         status = 1

@@ -148,7 +148,7 @@ def test_a_fallback_order_ends_and_starts_with_the_route(links: list[list[int]])
         ),
         (
             "keys: [{name: k, key: short-secret}]",
-            "f.yaml:1:23: keys[0].key: the key has 12 characters; it must have 20",
+            "f.yaml:1:23: keys[0].key: the key has 12 characters; it must have 20 or more",
         ),
         (
             "keys: [{name: k, key: env://KEY}, {name: l, key: env://KEY}]",

@@ -156,6 +156,7 @@ def test_when_the_supervisor_is_killed_its_children_go_too(tmp_path: Path, fakes
     with serving("--config", str(file), data=tmp_path, environ=ENVIRON) as family:
         assert family.health()["status"] == "ok"
         pids = children(family.process.pid)
+        assert len(pids) == 2
         family.process.kill()
         family.process.wait()
         end = time.monotonic() + 10
@@ -205,6 +206,28 @@ def test_a_family_whose_file_went_bad_survives_the_loss_of_its_processes(tmp_pat
         port = int(family.admin.rsplit(":", 1)[1])
         family.until(lambda: reachable(port) and family.health()["status"] == "ok", "it did not come back")
         assert family.chat()[0] == 200
+
+
+def test_a_file_that_goes_away_changes_nothing(tmp_path: Path, fakes: dict[str, int]) -> None:
+    """A reload reads the file of the start and never looks for another source."""
+    file = tmp_path / "fairlead.yaml"
+    file.write_text(config(fakes))
+    with serving(data=tmp_path, environ={**ENVIRON, "OPENAI_API_KEY": "sk-test"}) as family:
+        assert family.chat()[0] == 200
+        file.unlink()
+        family.signal(signal.SIGHUP)
+        family.event("config_rejected")
+        assert family.chat(key="")[0] == 401
+        assert family.chat()[0] == 200
+
+
+def test_two_ports_cannot_be_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with serving("--demo", "--listen", address, "--admin-listen", address, data=tmp_path) as family:
+        assert family.process.wait(10) == 1
+        family._reader.join(5)
+        assert "give them two" in "".join(family.raw)
 
 
 def test_the_admin_port_wants_its_key(tmp_path: Path, fakes: dict[str, int]) -> None:

@@ -182,6 +182,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """Safe to show to the client; empty where nothing of the provider's may be shown."""
     code: str | None = None
     param: str | None = None
+    reason: str = ""
+    """For the operator's log, in our own words."""
 
 
 Outcome = Answered | Failed

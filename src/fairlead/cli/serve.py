@@ -58,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         ports = _free_ports(len(FAKES)) if args.demo else []
         file = _demo_file(folder, ports) if args.demo else args.config
-        pepper = secrets.token_bytes(32)
         shortest = len(demo.CLIENT_KEY) if args.demo else SHORTEST_KEY
-        plan = _plan(args, partial(load, file, os.environ, pepper=pepper, shortest_key=shortest))
+        loading = partial(load, environ=os.environ, pepper=secrets.token_bytes(32), shortest_key=shortest)
+        plan = _plan(args, file, loading)
         return _serve(plan, folder, ports)
     except UnusableError as problem:
         sys.stderr.write(f"{problem}\n")
@@ -73,12 +73,14 @@ class UnusableError(Exception):
     """Why nothing can be served."""
 
 
-def _plan(args: argparse.Namespace, loading: Callable[[], Loaded]) -> Plan:
-    loaded = loading()
+def _plan(args: argparse.Namespace, file: str | None, loading: Callable[[str | None], Loaded]) -> Plan:
+    if args.demo and args.config:
+        raise UnusableError("--demo has a configuration of its own; leave --config out")
+    loaded = loading(file)
     for problem in loaded.problems:
         sys.stderr.write(f"{problem}\n")
     if loaded.snapshot is None or loaded.config is None:
-        raise UnusableError("nothing is served: the configuration has errors; 'fairlead check' lists them")
+        raise UnusableError("nothing is served: the configuration has errors")
     config = loaded.config
     listen = _address(args.listen, "--listen") or config.server.listen
     admin = _address(args.admin_listen, "--admin-listen") or config.admin.listen
@@ -93,7 +95,7 @@ def _plan(args: argparse.Namespace, loading: Callable[[], Loaded]) -> Plan:
         drain=config.server.drain,
         data=Path(args.data or config.data),
         file=loaded.file,
-        load=loading,
+        load=partial(loading, None if loaded.file == ENVIRONMENT else loaded.file),
         first=loaded.snapshot,
         admin_key=loaded.admin_key,
     )
@@ -103,6 +105,8 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
     proxy, admin = _reserved(plan.listen), _reserved(plan.admin)
     listen = Address(plan.listen.host, proxy.getsockname()[1])
     admin_listen = Address(plan.admin.host, admin.getsockname()[1])
+    if listen.port == admin_listen.port:
+        raise UnusableError(f"the proxy and the admin port are both {listen.port}; give them two")
     board = Board(plan.workers)
     supervisor = Supervisor(
         drain=plan.drain,
@@ -110,7 +114,7 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
         on_ready=partial(_announce, listen, admin_listen, plan),
     )
     if fake_ports:
-        supervisor.add(Child(name="fakes", run=partial(_fakes, fake_ports), tier=2))
+        supervisor.add(Child(name="fakes", run=partial(_fakes, fake_ports, supervisor.lifeline), tier=2))
     control_post = control.Post(
         host=admin_listen.host,
         port=admin_listen.port,
@@ -182,7 +186,10 @@ def _reserved(address: Address) -> socket.socket:
         sock.bind((address.host, address.port))
     except OSError as error:
         sock.close()
-        raise UnusableError(f"cannot listen on {format_address(address)}: {error.strerror}") from None
+        where = format_address(address)
+        raise UnusableError(
+            f"cannot listen on {where}: {error.strerror}; choose another with --listen or --admin-listen"
+        ) from None
     return sock
 
 
@@ -201,8 +208,9 @@ def _demo_file(folder: Path, ports: list[int]) -> str:
     return str(path)
 
 
-def _fakes(ports: list[int]) -> None:
-    """The demo's providers. Their own line about ports is for others."""
+def _fakes(ports: list[int], lifeline: int) -> None:
+    """The demo's providers. Their own line about ports is for others; they end with the supervisor."""
+    os.dup2(lifeline, 0)
     flags = [f"--{name.replace('_', '-')}=127.0.0.1:{port}" for name, port in zip(FAKES, ports, strict=True)]
     with contextlib.redirect_stdout(io.StringIO()):
-        raise SystemExit(fakes.main(["--demo", *flags]))
+        raise SystemExit(fakes.main(["--demo", *flags], until_stdin_ends=True))

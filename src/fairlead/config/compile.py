@@ -204,7 +204,9 @@ def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, r
         if value is None:
             continue
         if len(value) < world.shortest_key:
-            findings.error(f"{path}.key", f"the key has {len(value)} characters; it must have {world.shortest_key}")
+            findings.error(
+                f"{path}.key", f"the key has {len(value)} characters; it must have {world.shortest_key} or more"
+            )
             continue
         digest = hmac.digest(world.pepper, value.encode(), "sha256").hex()
         if digest in found:

@@ -15,7 +15,9 @@ PROVIDER_KEYS: dict[str, str | None] = {
 }
 SCRIPTS: dict[str, Script] = {
     "openai": Script.of(
-        rates={"429:1": 0.25, "503": 0.10, "500": 0.05}, pace=Pace(first=0.15, interval=0.02, jitter=0.5)
+        "429:1",  # so that the very first request shows a fallback
+        rates={"429:1": 0.25, "503": 0.10, "500": 0.05},
+        pace=Pace(first=0.15, interval=0.02, jitter=0.5),
     ),
     "anthropic": Script.of(rates={"529": 0.15, "429:1": 0.10}, pace=Pace(first=0.2, interval=0.02, jitter=0.5)),
     "self_hosted": Script.of(rates={"503": 0.05}, pace=Pace(first=0.05, interval=0.03, jitter=0.5)),

@@ -65,9 +65,12 @@ def success_fields(books: Books) -> bytes:
     ).encode("latin-1", "replace")
 
 
-def failure_error(failed: Failed) -> GatewayError:
-    """The client's error for the failure that ended its attempts."""
+def failure_error(failed: Failed, books: Books) -> GatewayError:
+    """The client's error for the failure that ended its attempts; the log says more of one that is not the client's."""
     kind = KINDS[failed.kind]
+    if CODES[kind.code].source != "client":
+        attempts = [attempt.label for attempt in books.attempts]
+        log.warning("request_failed", extra={"request": books.id, "attempts": attempts, "reason": failed.reason})
     passed_on = failed.kind == "bad_request" and (failed.status or 0) >= 400
     return GatewayError(
         kind.code,

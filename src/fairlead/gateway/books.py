@@ -70,8 +70,10 @@ class Books:
         self.code = ""
         self.ended: Ended = "finished"
 
-    def begin(self, step: Try) -> None:
-        """An attempt starts."""
+    def begin(self, step: Try, pause: float) -> None:
+        """An attempt starts, after a pause of so many seconds (none where it is negative)."""
+        if pause > 0:
+            self._waited += pause
         self._try_at = self._world.clock()
         self._busy = step.deployment.name
         self._world.attempt_begins(self._busy)

@@ -48,16 +48,17 @@ async def first_event(world: World, books: Books, request: Request, route: Route
     try:
         step = next(plan, None)
         while step is not None:
-            if step.start_at > world.clock():
-                await sleep(step.start_at - world.clock())
-            books.begin(step)
+            pause = step.start_at - world.clock()
+            if pause > 0:
+                await sleep(pause)
+            books.begin(step, pause)
             result = await attempt(world, request, step, route.timeouts)
             outcome = books.learn(step, result)
             try:
                 step = plan.send(outcome)
             except StopIteration as stop:
                 if isinstance(result, Failed):
-                    raise failure_error(stop.value) from None
+                    raise failure_error(stop.value, books) from None
                 return result
     finally:
         plan.close()

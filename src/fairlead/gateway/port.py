@@ -42,6 +42,7 @@ class Port:
         """Everything but chats: quick answers that no record is kept of."""
         try:
             status, block, body = self._answer(exchange)
+            block += b"x-request-id: %b\r\n" % self._world.request_id(exchange.headers).encode()
         except Exception as error:
             dialect = _dialect_of(exchange)
             request_id = self._world.request_id(exchange.headers)

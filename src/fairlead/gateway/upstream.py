@@ -154,7 +154,7 @@ async def attempt(world: "World", request: Request, step: Try, timeouts: Timeout
             reply.close()
             raise
     except UpstreamError as error:
-        return Failed(at=world.clock(), kind=error.kind)
+        return Failed(at=world.clock(), kind=error.kind, reason=error.message)
     except TimeoutError:
         return Failed(at=world.clock(), kind="timeout")
 
