@@ -112,7 +112,7 @@ class Downstream(asyncio.Protocol):
             if not self._deaf:
                 self._break(refusal)
             return
-        if between and intake.in_head and self._exchange is None:
+        if intake.in_head and between and self._exchange is None:
             self.deadline = self._clock() + self._limits.head_timeout
 
     def eof_received(self) -> None:
@@ -284,13 +284,14 @@ class Downstream(asyncio.Protocol):
             self._proceed()
 
     def _proceed(self) -> None:
+        in_head = self._intake.in_head
         if self._queue:
             self._next(self._queue.popleft())
-        elif self.draining and not self._intake.in_head:
+        elif self.draining and not in_head:
             self._close()
         else:
-            patience = self._limits.head_timeout if self._intake.in_head else self._limits.idle_timeout
-            self.deadline = self._clock() + patience
+            limits = self._limits
+            self.deadline = self._clock() + (limits.head_timeout if in_head else limits.idle_timeout)
 
     def _next(self, item: Exchange | RequestRefused) -> None:
         if isinstance(item, RequestRefused):

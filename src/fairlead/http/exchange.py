@@ -144,8 +144,8 @@ class Exchange:
             link.put(b"".join((line, fields, connection, b"\r\n")))
             return
         content = b"" if self.method == "HEAD" else body
-        answer = b"%b%bcontent-length: %d\r\n%b\r\n%b" % (line, fields, len(body), connection, content)
-        link.outbox.put(link, answer)
+        length = b"content-length: %d\r\n" % len(body)
+        link.outbox.put(link, b"".join((line, fields, length, connection, b"\r\n", content)))
 
     def start(self, status: int, fields: bytes) -> None:
         """Begins an answer of unknown length: chunked, or ended by the connection's end for an HTTP/1.0 client."""
