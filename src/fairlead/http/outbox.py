@@ -8,7 +8,7 @@ import asyncio
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-LARGE = 8 * 1024
+LARGE = 64 * 1024
 
 
 class Writer(Protocol):
