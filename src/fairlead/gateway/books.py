@@ -14,7 +14,6 @@ from fairlead.canonical.routing import (
     Failed,
     Outcome,
     RequestRecord,
-    Route,
     Try,
     VirtualKey,
 )
@@ -45,7 +44,6 @@ class Books:
         "id",
         "key",
         "opened_at",
-        "route",
         "served",
         "status",
         "usage",
@@ -61,7 +59,6 @@ class Books:
         self.id = world.request_id(exchange.headers)
         self.key: VirtualKey = ANYONE
         self.ask: Ask | None = None
-        self.route: Route | None = None
         self.attempts: list[AttemptRecord] = []
         self.served: Deployment | None = None
         self.usage: Usage | None = None

@@ -24,7 +24,7 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
         books.key = key = world.admit(exchange.headers)
         body = await exchange.read()
         books.ask = ask = dialect.ask(body)
-        books.route = route = world.route(ask.model, key)
+        route = world.route(ask.model, key)
         request = Request(world, dialect, body, ask, exchange.headers)
         match await first_event(world, books, request, route):
             case Whole(body=answer):
@@ -67,10 +67,10 @@ async def first_event(world: World, books: Books, request: Request, route: Route
 
 async def relay(exchange: Exchange, books: Books, answer: Begun, dialect: Dialect) -> None:
     """Sends a stream from its first event to its end. A broken one ends with an error event, not cleanly."""
-    exchange.start(200, success_fields(books))
-    exchange.write(answer.opening)
-    exchange.backpressure(answer.reply.pause, answer.reply.resume)
     try:
+        exchange.start(200, success_fields(books))
+        exchange.write(answer.opening)
+        exchange.backpressure(answer.reply.pause, answer.reply.resume)
         broken = await answer.pipe(exchange.write)
     finally:
         answer.reply.close()
