@@ -1,0 +1,36 @@
+"""All of a request's rules at once: every demand is held, or none is; later each is settled.
+
+Pure: the states come in and the new ones go out. It must not know where they are kept. Every engine of shared state
+makes exactly these steps, in one atomic step of its own.
+"""
+
+from collections.abc import Sequence
+
+from fairlead.canonical.limits import Demand, Denied, Granted, Standing
+from fairlead.policy.budget import MECHANISMS
+from fairlead.policy.limits import State
+
+
+def reserve(
+    demands: Sequence[Demand], states: Sequence[State], now: int
+) -> tuple[Granted, list[State]] | tuple[Denied, None]:
+    """The new states, one per demand, where every rule lets the request pass; else all that the rules say of it.
+
+    A rule must not stand in `demands` twice.
+    """
+    standings: list[Standing] = []
+    new: list[State] = []
+    denied = False
+    for demand, state in zip(demands, states, strict=True):
+        taken, standing = MECHANISMS[demand.rule.algorithm].take(demand.rule, state, now, demand.amount)
+        new.append(taken)
+        standings.append(standing)
+        denied = denied or standing.wait != 0
+    if denied:
+        return Denied(tuple(standings)), None
+    return Granted(tuple(standings), now), new
+
+
+def settle(demand: Demand, state: State, now: int, since: int, used: int) -> State:
+    """The state once it is known what a request that was granted `since` really used of this demand."""
+    return MECHANISMS[demand.rule.algorithm].settle(demand.rule, state, now, since, demand.amount, used)
