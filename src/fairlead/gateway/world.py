@@ -10,7 +10,8 @@ import time
 from random import Random
 
 from fairlead.canonical.errors import GatewayError
-from fairlead.canonical.routing import Route, Snapshot, VirtualKey
+from fairlead.canonical.routing import Route, Snapshot
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.gateway.calls import Calls
 from fairlead.gateway.upstream import Request
 from fairlead.http.client import Client
