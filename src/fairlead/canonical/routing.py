@@ -259,7 +259,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The end user, as the client named it."""
     tags: tuple[tuple[str, str], ...] = ()
     hold: str = ""
-    """The hold on limits and budgets that this record's settlement ended; empty: it held nothing."""
+    """What the names of its holds on limits and budgets begin with; empty: it held nothing."""
     charged: int = 0
     """Millionths of a dollar by which it was counted in budgets."""
     estimated: bool = False

@@ -30,6 +30,7 @@ class Rules:
         self._tiers = tiers
         self._tenants = tenants
         self._scoped = {scope: tuple(s for s in scoped if s.scope == scope) for scope in {s.scope for s in scoped}}
+        self.limits_deployments = "deployment" in self._scoped
         self._everything = tuple(self._matching("global", SHARED, ""))
         self.of_caller = lru_cache(REMEMBERED)(self._of_caller)
         self.of_model = lru_cache(REMEMBERED)(self._of_model)
@@ -44,6 +45,13 @@ class Rules:
         if user and "user" in self._scoped:
             rules += self.of_user(slot_of(key), user)
         return rules
+
+    def tags_of(self, key: VirtualKey, said: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
+        """All tags of a request. What a client says never takes the place of what its key or tenant is known for."""
+        tenant = self._tenants.get(key.tenant)
+        if not said and tenant is None:
+            return key.tags
+        return tuple(dict((*said, *(tenant.tags if tenant else ()), *key.tags)).items())
 
     def limits_of(self, key: VirtualKey) -> tuple[Limit, ...]:
         """The limits of the key itself: its tier's, with its own in their place."""
@@ -65,7 +73,7 @@ class Rules:
         rules += self._matching("tenant", slot, key.tenant)
         rules += _bound(self.limits_of(key), slot, "key", key.id)
         rules += self._matching("key", slot, key.id)
-        for name, value in dict((*(tenant.tags if tenant else ()), *key.tags, *tags)).items():
+        for name, value in tags:
             rules += self._matching("tag", slot, f"{name}={value}")
         return unique(rules)
 
