@@ -15,6 +15,7 @@ FLOORS = {
     "journal": 2,
     "state": 2,
     "http": 2,
+    "tokens": 2,
     "gateway": 3,
     "control": 3,
     "fakes": 3,
