@@ -60,10 +60,11 @@ class StateError(Exception):
 class State(Protocol):
     """Raises StateError where the state cannot be reached; nothing has happened then, as far as can be known."""
 
-    async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
+    async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes, *, strict: bool = False) -> Verdict:
         """Holds every demand, or none: `Granted`, `Denied`, or `Unseeded` where a budget's past is not known.
 
         Rules of a slot with a budget (`calendar`, `rolling`) are judged only once that slot was seeded.
+        `strict` asks for `Unavailable` rather than for a stand-in's word; an engine that has no stand-in ignores it.
         """
         ...
 
