@@ -27,11 +27,13 @@ from fairlead.canonical.routing import (
 )
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.fakes import Provider, Script, serve
+from fairlead.gateway.holds import Holds
 from fairlead.gateway.port import Port
 from fairlead.gateway.world import World
 from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.journal import Journal, decode
+from fairlead.state.local import LocalState
 
 KEY = "test-key-of-enough-characters"
 PEPPER = b"pepper"
@@ -204,7 +206,9 @@ async def gateway(
         )
         path = tmp_path / "requests.journal"
         client = Client()
-        world = World(client, Journal(path, asyncio.get_running_loop()), Random(1))
+        journal = Journal(path, asyncio.get_running_loop())
+        state = LocalState(tmp_path / "state")
+        world = World(client, journal, Holds(state, "test", wish=lambda _: None, written=journal.flush), Random(1))
         world.adopt(snapshot)
         server = Server(Port(world, lambda: True), limits or Limits())
         port = await server.listen("127.0.0.1", 0)
@@ -213,4 +217,6 @@ async def gateway(
         finally:
             await server.drain(0.0)
             await client.close()
+            await world.holds.close()
+            await state.close()
             world.journal.close()

@@ -90,8 +90,9 @@ KINDS: dict[str, Kind] = {
 }
 """Every way an attempt fails. A kind comes from a status and a structured code, never from a substring.
 
-`limited` is a limit of ours on that deployment; `quota` is a 429 that no waiting cures (OpenAI's insufficient_quota, a spend limit); `cut` is an answer that broke
-off; `protocol` is an answer that is no answer (HTML, broken JSON, too large); `pool` is our own bound on connections.
+`limited` is a limit of ours on that deployment; `quota` is a 429 that no waiting cures (OpenAI's insufficient_quota,
+a spend limit); `cut` is an answer that broke off; `protocol` is an answer that is no answer (HTML, broken JSON, too
+large); `pool` is our own bound on connections.
 """
 
 

@@ -48,6 +48,8 @@ class VirtualKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: tuple[tuple[str, str], ...] = ()
     expires_at: float | None = None
     """Unix seconds."""
+    user: str = ""
+    """The end user that the credential itself names, whatever the request says; empty: it names none."""
 
 
 class Scoped(msgspec.Struct, frozen=True, kw_only=True):

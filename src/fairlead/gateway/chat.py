@@ -53,10 +53,11 @@ async def first_event(world: World, books: Books, request: Request, route: Route
             if pause > 0:
                 await sleep(pause)
             books.begin(step, pause)
-            limited = (
-                await world.reserve_attempt(books, request, route, step) if world.rules.limits_deployments else None
-            )
-            result = limited or await attempt(world, request, step, route.timeouts)
+            result: Answer | Failed | None = None
+            if world.rules.limits_deployments:
+                result = await world.reserve_attempt(books, request, route, step)
+            if result is None:
+                result = await attempt(world, request, step, route.timeouts)
             outcome = books.learn(step, result)
             try:
                 step = plan.send(outcome)

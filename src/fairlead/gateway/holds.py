@@ -35,7 +35,7 @@ class Holds:
     """The holds of one worker."""
 
     def __init__(self, state: State, prefix: str, *, wish: Callable[[Wish], None], written: Callable[[], None]) -> None:
-        """`prefix` makes a hold's name unique over all machines; `written` sees to it that records are in the journal."""
+        """`prefix` makes a hold's name unique over all machines; `written` sees that records are in the journal."""
         self._state = state
         self._prefix = prefix
         self._wish = wish

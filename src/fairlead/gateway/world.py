@@ -26,7 +26,7 @@ from fairlead.policy.routes import Routes, covers
 from fairlead.policy.rules import Rules
 from fairlead.policy.select import Needs
 from fairlead.tokens.counter import Counter
-from fairlead.tokens.estimate import Way, estimated, vocabularies, ways
+from fairlead.tokens.estimator import Way, estimated, vocabularies, ways
 
 if TYPE_CHECKING:
     from fairlead.gateway.books import Books
@@ -151,7 +151,7 @@ class World:
     ) -> tuple[Demand, ...]:
         """How much the request wants of each rule. Its tokens are counted only where a rule asks for them."""
         wanted = ONE
-        if any([rule.unit not in ONE for rule in rules]):
+        if any(rule.unit not in ONE for rule in rules):
             if books.estimate is None:
                 books.estimate = await self._estimated(request, route)
             wanted = amounts(books.estimate)
