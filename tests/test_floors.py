@@ -14,6 +14,7 @@ FLOORS = {
     "config": 2,
     "journal": 2,
     "state": 2,
+    "database": 2,
     "http": 2,
     "tokens": 2,
     "gateway": 3,
