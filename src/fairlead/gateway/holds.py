@@ -12,7 +12,18 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from fairlead.canonical.errors import GatewayError
-from fairlead.canonical.limits import NEVER, SECOND, Demand, Denied, Granted, Standing, Unseeded, Verdict
+from fairlead.canonical.limits import (
+    NEVER,
+    SECOND,
+    Demand,
+    Denied,
+    Granted,
+    Rule,
+    Standing,
+    Unavailable,
+    Unseeded,
+    Verdict,
+)
 from fairlead.canonical.routing import Failed, Try
 from fairlead.state.channel import Wish
 from fairlead.state.port import RENEW_EVERY, Hold, Settlement, State, StateError
@@ -27,6 +38,7 @@ LEDGER_SOON = 5.0
 """Seconds after which it may be worth asking again when limits could not be looked at."""
 QUOTA_SOON = 120 * SECOND
 """A budget that is free again sooner is worth waiting for."""
+MOST_ALERTED = 1000
 MOST_UNSETTLED = 100_000
 """Settlements kept for a state that cannot be reached; beyond them leases run out instead."""
 
@@ -42,6 +54,7 @@ class Holds:
         self._written = written
         self._count = 0
         self._held: dict[str, Hold] = {}
+        self._alerted: dict[Rule, Wish] = {}
         self._ended: list[Settlement] = []
         self._settling: asyncio.Task[None] | None = None
 
@@ -51,6 +64,7 @@ class Holds:
         if isinstance(verdict, Granted | Denied):
             books.limit_fields = limit_fields(demands, verdict.standings)
         if isinstance(verdict, Granted):
+            self._alert(demands, verdict)
             return
         if isinstance(verdict, Denied):
             refusal, books.limit = refused(demands, verdict.standings)
@@ -102,7 +116,7 @@ class Holds:
             if isinstance(verdict, Unseeded):
                 verdict = await self._seeded(name, demands, note, strict=strict)
         except StateError:
-            verdict = Unseeded("")
+            verdict = Unavailable()
         if isinstance(verdict, Granted):
             hold = Hold(name, demands, verdict.since)
             self._held[name] = hold
@@ -115,10 +129,26 @@ class Holds:
         deadline = loop.time() + SEEDING
         verdict: Verdict = await self._state.reserve(name, demands, note, strict=strict)
         while isinstance(verdict, Unseeded) and loop.time() < deadline:
-            self._wish(Wish("seed", verdict.slot))
+            self._wish(Wish("seed", rule=verdict.rule))
             await asyncio.sleep(SEED_POLL)
             verdict = await self._state.reserve(name, demands, note, strict=strict)
         return verdict
+
+    def _alert(self, demands: Sequence[Demand], granted: Granted) -> None:
+        """Tells of each budget that has reached one of its degrees; once per period, as far as is remembered."""
+        for demand, standing in zip(demands, granted.standings, strict=True):
+            rule = demand.rule
+            if not rule.alerts:
+                continue
+            used = 100 * (rule.limit - standing.remaining) // rule.limit
+            percent = max((degree for degree in rule.alerts if degree <= used), default=0)
+            if percent:
+                wish = Wish("alert", rule=rule, percent=percent, period=_period(rule, granted.since, standing.reset))
+                if self._alerted.get(rule) != wish:
+                    if len(self._alerted) >= MOST_ALERTED:
+                        self._alerted.clear()
+                    self._alerted[rule] = wish
+                    self._wish(wish)
 
     async def _settle(self) -> None:
         """Tells the state of every hold that has ended; what cannot be told is kept for the next renewal."""
@@ -131,6 +161,11 @@ class Holds:
                 self._ended = batch + self._ended
                 break
         self._settling = None
+
+
+def _period(rule: Rule, now: int, reset: int) -> int:
+    """Which of a budget's periods it is: the same number throughout a period, another one in the next."""
+    return now + reset if rule.algorithm == "calendar" else now // (rule.tick * rule.ticks)
 
 
 def refused(demands: Sequence[Demand], standings: Sequence[Standing]) -> tuple[GatewayError, str]:

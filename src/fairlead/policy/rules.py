@@ -8,8 +8,12 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
+from typing import cast
+
+import msgspec
 
 from fairlead.canonical.limits import DAY, SECOND, Limit, Rule, Scope, rule
+from fairlead.canonical.routing import RequestRecord
 from fairlead.canonical.tenants import Scoped, Tenant, Tier, VirtualKey, overridden
 from fairlead.policy.routes import covers
 
@@ -52,6 +56,17 @@ class Rules:
         if not said and tenant is None:
             return key.tags
         return tuple(dict((*said, *(tenant.tags if tenant else ()), *key.tags)).items())
+
+    def of_tenant(self, name: str) -> tuple[Rule, ...]:
+        """The rules of a tenant as a whole."""
+        tenant = self._tenants.get(name)
+        own = _bound(tenant.limits, name, "tenant", name) if tenant else []
+        return unique([*own, *self._matching("tenant", name, name)])
+
+    def of_key(self, key: VirtualKey) -> tuple[Rule, ...]:
+        """The rules of a key alone."""
+        slot = slot_of(key)
+        return unique([*_bound(self.limits_of(key), slot, "key", key.id), *self._matching("key", slot, key.id)])
 
     def limits_of(self, key: VirtualKey) -> tuple[Limit, ...]:
         """The limits of the key itself: its tier's, with its own in their place."""
@@ -123,11 +138,44 @@ def worded(limit: Limit, of: str) -> str:
     return f"{amount} of {of}" if limit.unit == "concurrency" else f"{amount} per {_period(limit.per)} of {of}"
 
 
+class Spender(msgspec.Struct, frozen=True, order=True):
+    """Whom a request's cost is counted for: what rules of this slot, scope and subject have seen spent."""
+
+    slot: str
+    scope: Scope
+    subject: str
+
+
+def spenders(record: RequestRecord) -> list[Spender]:
+    """Everyone whose budget could have paid for the request, whatever budgets there are today."""
+    slot = record.tenant or NOBODY
+    found = [Spender(SHARED, "global", ""), Spender(slot, "key", record.key)]
+    if record.tenant:
+        found.append(Spender(slot, "tenant", record.tenant))
+    if record.asked:
+        found.append(Spender(SHARED, "model", canonical(record.asked)))
+    if record.served:
+        found.append(Spender(SHARED, "deployment", record.served))
+    if record.user:
+        found.append(Spender(slot, "user", canonical(record.user)))
+    found += [Spender(slot, "tag", f"{name}={value}") for name, value in record.tags]
+    return [msgspec.structs.replace(one, subject=shortened(one.subject)) for one in found]
+
+
+def spender_of(rule: Rule) -> Spender:
+    """Whose spending a budget counts."""
+    scope, _, rest = rule.key.partition(":")
+    return Spender(rule.slot, cast("Scope", scope), rest.rsplit(":", 3)[0])
+
+
+def shortened(subject: str) -> str:
+    """A subject as keys have it: one that is too long is known by its digest."""
+    return subject if len(subject) <= LONGEST_SUBJECT else blake2b(subject.encode(), digest_size=20).hexdigest()
+
+
 def _bound(limits: tuple[Limit, ...], slot: str, scope: Scope, subject: str) -> list[Rule]:
     of = f"{scope} {subject!r}" if subject else "all callers together"
-    if len(subject) > LONGEST_SUBJECT:
-        subject = blake2b(subject.encode(), digest_size=20).hexdigest()
-    return [rule(each, slot=slot, scope=scope, subject=subject, label=worded(each, of)) for each in limits]
+    return [rule(each, slot=slot, scope=scope, subject=shortened(subject), label=worded(each, of)) for each in limits]
 
 
 def _period(per: int) -> str:

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from fairlead.canonical.limits import Rule
 from fairlead.canonical.routing import Snapshot
 
 _LENGTH = Struct(">I")
@@ -33,9 +34,17 @@ class Published(msgspec.Struct, frozen=True):
 class Wish(msgspec.Struct, frozen=True):
     """What a worker would have the control process do; it is not told whether that was done."""
 
-    kind: Literal["seed", "credential", "issuer"]
-    """A slot of the state that knows no past; a credential that its provider refused; an issuer's unknown key."""
-    name: str
+    kind: Literal["seed", "alert", "credential", "issuer"]
+    """A budget whose past the state does not know; one that is used up to a degree; a credential that its provider
+    refused; an issuer's key that is not known."""
+    name: str = ""
+    """Of the credential or the issuer."""
+    rule: Rule | None = None
+    """The budget."""
+    percent: int = 0
+    """The degree."""
+    period: int = 0
+    """Which of the budget's periods it is, so that an alert is told once in each."""
 
 
 class Publisher:
@@ -113,12 +122,14 @@ class Subscriber:
     def wish(self, wish: Wish) -> None:
         """Says it, unless it was said just now or nobody is there to hear it: a wish is repeated, never kept."""
         now = time.monotonic()
-        if self._writer is None or now - self._said.get(wish, 0.0) < REPEAT or len(wish.name) > LARGEST_WISH // 8:
+        if self._writer is None or now - self._said.get(wish, 0.0) < REPEAT:
             return
         if len(self._said) >= MOST_WISHES:
             self._said.clear()
         self._said[wish] = now
-        self._writer.write(_framed(wish))
+        frame = _framed(wish)
+        if len(frame) <= LARGEST_WISH:
+            self._writer.write(frame)
 
 
 def _framed(value: object) -> bytes:

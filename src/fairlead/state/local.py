@@ -40,8 +40,7 @@ class _Known(NamedTuple):
     rule: Rule
     key: bytes
     encoded: msgspec.Raw
-    budget: bytes
-    """The key of its slot's seeding, where it is a budget."""
+    budget: bool
 
 
 class _Held(msgspec.Struct, frozen=True, array_like=True):
@@ -62,7 +61,7 @@ class LocalState:
         self._folder = folder
         env = self._file.env
         self._begin = env.begin
-        self._states, self._holds, self._seeded = map(env.open_db, (b"states", b"holds", b"seeded"))
+        self._states, self._holds = map(env.open_db, (b"states", b"holds"))
         offset = self._file.offset
         self._clock = clock or (lambda: steady() + offset)
         self._known: dict[int, _Known] = {}
@@ -78,11 +77,12 @@ class LocalState:
     async def renew(self, holds: Sequence[Hold]) -> None:
         self._write(lambda txn, now: self._renew(txn, now + LEASE, holds))
 
-    async def overdue(self, slots: Sequence[str], *, by: int = 0, most: int = 100) -> list[Overdue]:
-        return self._write(lambda txn, now: self._overdue(txn, now, frozenset(slots), now - by, most))
+    async def overdue(self, slots: Sequence[str], *, owner: str = "", by: int = 0, most: int = 100) -> list[Overdue]:
+        wanted, prefix = frozenset(slots), f"{owner}-".encode() if owner else b""
+        return self._write(lambda txn, now: self._overdue(txn, now - by, (wanted, prefix), most))
 
-    async def seed(self, slot: str, spendings: Sequence[Spending]) -> bool:
-        return self._write(lambda txn, now: self._seed(txn, now, slot, spendings))
+    async def seed(self, spending: Spending) -> bool:
+        return self._write(lambda txn, now: self._seed(txn, now, spending))
 
     async def standings(self, rules: Sequence[Rule]) -> list[Standing]:
         now = self._clock()
@@ -112,10 +112,11 @@ class LocalState:
 
     def _reserve(self, txn: Any, now: int, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
         known = [self._know(demand.rule) for demand in demands]
-        for rule in known:
-            if rule.budget and txn.get(rule.budget, None, self._seeded) is None:
-                return Unseeded(rule.rule.slot)
-        verdict, new = holds.reserve(demands, [self._load(txn, rule)[1] for rule in known], now)
+        loaded = [self._load(txn, rule)[1] for rule in known]
+        for rule, state in zip(known, loaded, strict=True):
+            if rule.budget and not state:
+                return Unseeded(rule.rule)
+        verdict, new = holds.reserve(demands, loaded, now)
         if new is None:
             return verdict
         states = self._states
@@ -133,6 +134,8 @@ class LocalState:
         for demand, used in zip(hold.demands, settlement.used, strict=True):
             rule = self._know(demand.rule)
             idle, state = self._load(txn, rule)
+            if rule.budget and not state:
+                continue  # it will be told its past, this settlement included
             new = holds.settle(demand, state, now, hold.since, used)
             if used > demand.amount or rule.budget or not state:
                 # Otherwise the state has only become lighter, and is idle by then at the latest.
@@ -149,10 +152,11 @@ class LocalState:
         if value is not None:
             txn.put(key, _LEASE.pack(until) + value[_LEASE.size :], db=self._holds)
 
-    def _overdue(self, txn: Any, now: int, slots: frozenset[str], before: int, most: int) -> list[Overdue]:
+    def _overdue(self, txn: Any, before: int, whose: tuple[frozenset[str], bytes], most: int) -> list[Overdue]:
+        slots, prefix = whose
         found: list[tuple[bytes, bytes, Overdue]] = []
         for key, value in txn.cursor(self._holds):
-            if _LEASE.unpack_from(value)[0] >= before:
+            if _LEASE.unpack_from(value)[0] >= before or not key.startswith(prefix):
                 continue
             held = _decode_held(value[_LEASE.size :])
             if any(rule.slot in slots for rule, _ in held.demands):
@@ -161,18 +165,15 @@ class LocalState:
                 if len(found) == most:
                     break
         for key, value, _ in found:
-            self._extend(txn, key, value, now + CLAIM)
+            self._extend(txn, key, value, self._clock() + CLAIM)
         return [overdue for _, _, overdue in found]
 
-    def _seed(self, txn: Any, now: int, slot: str, spendings: Sequence[Spending]) -> bool:
-        if not txn.put(_key(slot), b"", overwrite=False, db=self._seeded):
-            return False
-        for spending in spendings:
-            rule = spending.rule
-            state = seeded(rule, list(spending.spent), now)
-            idle = now + holds.lifetime(rule, holds.standing(rule, state, now).reset)
-            txn.put(self._know(rule).key, _encode([idle, *state]), db=self._states)
-        return True
+    def _seed(self, txn: Any, now: int, spending: Spending) -> bool:
+        rule = spending.rule
+        state = seeded(rule, list(spending.spent), now)
+        idle = now + holds.lifetime(rule, holds.standing(rule, state, now).reset)
+        told: bool = txn.put(self._know(rule).key, _encode([idle, *state]), overwrite=False, db=self._states)
+        return told
 
     def _collect(self, txn: Any, now: int, most: int) -> int:
         cursor = txn.cursor(self._states)
@@ -202,8 +203,8 @@ class LocalState:
         if known is None:
             if len(self._known) >= KNOWN_RULES:
                 self._known.clear()
-            budget = _key(rule.slot) if rule.algorithm in BUDGETS else b""
-            known = _Known(rule, _key(f"{rule.slot}\0{rule.key}"), msgspec.Raw(_encode(rule)), budget)
+            key = _key(f"{rule.slot}\0{rule.key}")
+            known = _Known(rule, key, msgspec.Raw(_encode(rule)), rule.algorithm in BUDGETS)
             self._known[id(rule)] = known
         return known
 
