@@ -14,7 +14,8 @@ from fairlead.canonical.limits import SECOND, Rule
 from fairlead.canonical.routing import RequestRecord
 from fairlead.control.desk import Desk
 from fairlead.database import spend
-from fairlead.database.engine import Database, DatabaseError
+from fairlead.database.engine import Database
+from fairlead.database.place import DatabaseError
 from fairlead.journal import Frames
 from fairlead.policy.rules import Spender, spender_of, spenders
 from fairlead.state.port import Spending
@@ -114,7 +115,7 @@ class Ledger:
     def _found(self, holds: set[str]) -> dict[str, RequestRecord]:
         paths = [(path.stat().st_mtime, path) for path in self._journals.glob("*.journal")]
         newest = max((at for at, _ in paths), default=0.0)
-        found = {}
+        found: dict[str, RequestRecord] = {}
         for at, path in paths:
             if at >= newest - RECENT:
                 found.update((one.hold, one) for one in Frames(path.read_bytes()) if one.hold in holds)

@@ -218,7 +218,7 @@ async def _begun(world: "World", request: Request, reply: Reply, step: Try) -> A
         reply.close()
         failed = _stillborn(world, stream.broken or NEVER_BEGAN)
         return _discreet(failed, request.calls.of(deployment).secret)
-    return Begun(deployment, opening, stream, reply)
+    return Begun(deployment, opening, stream, reply, len(opening))
 
 
 def _stillborn(world: "World", broken: Broken) -> Failed:
