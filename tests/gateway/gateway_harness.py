@@ -33,7 +33,7 @@ from fairlead.gateway.world import World
 from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.journal import Journal, decode
-from fairlead.state.channel import Wish
+from fairlead.state.channel import Notice
 from fairlead.state.local import LocalState
 from fairlead.state.port import Spending
 
@@ -82,10 +82,10 @@ class Gateway:
         providers: list[Provider],
         journal: Path,
         state: LocalState,
-        wishes: list[Wish],
+        notices: list[Notice],
     ) -> None:
         self.state = state
-        self.wishes = wishes
+        self.notices = notices
         self.world = world
         self.server = server
         self.port = port
@@ -228,20 +228,20 @@ async def gateway(
         client = Client()
         journal = Journal(path, asyncio.get_running_loop())
         state = LocalState(tmp_path / "state")
-        wishes: list[Wish] = []
+        notices: list[Notice] = []
 
-        def heed(wish: Wish) -> None:
+        def heed(notice: Notice) -> None:
             """As control does, where nothing was spent before."""
-            wishes.append(wish)
-            if wish.kind == "seed" and wish.rule:
-                asyncio.get_running_loop().create_task(state.seed(Spending(wish.rule, ())))
+            notices.append(notice)
+            if notice.kind == "seed" and notice.rule:
+                asyncio.get_running_loop().create_task(state.seed(Spending(notice.rule, ())))
 
-        world = World(client, journal, Holds(state, "test", wish=heed, written=journal.flush), Random(1))
+        world = World(client, journal, Holds(state, "test", tell=heed, written=journal.flush), Random(1))
         world.adopt(served)
         server = Server(Port(world, lambda: True), limits or Limits())
         port = await server.listen("127.0.0.1", 0)
         try:
-            yield Gateway(world, server, port, providers, path, state, wishes)
+            yield Gateway(world, server, port, providers, path, state, notices)
         finally:
             await server.drain(0.0)
             await client.close()

@@ -118,7 +118,7 @@ async def test_a_soft_budget_refuses_nothing_and_alerts_once_per_degree(tmp_path
     async with gateway(tmp_path, facts={"price": PRICE}, snapshot=limits) as gate:
         for _ in range(3):
             assert (await gate.chat(max_tokens=450)).status == 200
-        alerts = [wish.percent for wish in gate.wishes if wish.kind == "alert"]
+        alerts = [notice.percent for notice in gate.notices if notice.kind == "alert"]
         assert alerts == [50] or alerts == [50, 100]
 
 

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from fairlead.canonical.routing import Snapshot
-from fairlead.state.channel import Published, Publisher, Subscriber, Wish
+from fairlead.state.channel import Notice, Published, Publisher, Subscriber
 
 
 def snapshot(version: str) -> Snapshot:
@@ -51,19 +51,22 @@ async def test_a_worker_comes_back_to_a_new_publisher(tmp_path: Path) -> None:
     task.cancel()
 
 
-async def test_a_workers_wish_reaches_control_once_and_nobody_hears_it_while_control_is_away(tmp_path: Path) -> None:
-    heard: asyncio.Queue[Wish] = asyncio.Queue()
+async def test_a_workers_notice_reaches_control_once_and_nobody_hears_it_while_control_is_away(tmp_path: Path) -> None:
+    heard: asyncio.Queue[Notice] = asyncio.Queue()
     inbox = Inbox()
     subscriber = Subscriber(tmp_path / "s", inbox)
-    subscriber.wish(Wish("seed", "lost"))
+    subscriber.tell(Notice("seed", "lost"))
     task = asyncio.create_task(subscriber.run())
     publisher = Publisher(heard.put_nowait)
     await publisher.listen(tmp_path / "s")
     publisher.publish(snapshot("one"))
     await inbox.next()
     for name in ("acme", "acme", "other"):
-        subscriber.wish(Wish("seed", name))
-    assert [await asyncio.wait_for(heard.get(), 5) for _ in range(2)] == [Wish("seed", "acme"), Wish("seed", "other")]
+        subscriber.tell(Notice("seed", name))
+    assert [await asyncio.wait_for(heard.get(), 5) for _ in range(2)] == [
+        Notice("seed", "acme"),
+        Notice("seed", "other"),
+    ]
     assert heard.empty()
     task.cancel()
     await publisher.close()

@@ -25,7 +25,7 @@ from fairlead.canonical.limits import (
     Verdict,
 )
 from fairlead.canonical.routing import Failed, Try
-from fairlead.state.channel import Wish
+from fairlead.state.channel import Notice
 from fairlead.state.port import RENEW_EVERY, Hold, Settlement, State, StateError
 
 if TYPE_CHECKING:
@@ -46,15 +46,17 @@ MOST_UNSETTLED = 100_000
 class Holds:
     """The holds of one worker."""
 
-    def __init__(self, state: State, prefix: str, *, wish: Callable[[Wish], None], written: Callable[[], None]) -> None:
+    def __init__(
+        self, state: State, prefix: str, *, tell: Callable[[Notice], None], written: Callable[[], None]
+    ) -> None:
         """`prefix` makes a hold's name unique over all machines; `written` sees that records are in the journal."""
         self._state = state
         self._prefix = prefix
-        self._wish = wish
+        self._tell = tell
         self._written = written
         self._count = 0
         self._held: dict[str, Hold] = {}
-        self._alerted: dict[Rule, Wish] = {}
+        self._alerted: dict[Rule, Notice] = {}
         self._ended: list[Settlement] = []
         self._settling: asyncio.Task[None] | None = None
 
@@ -129,7 +131,7 @@ class Holds:
         deadline = loop.time() + SEEDING
         verdict: Verdict = await self._state.reserve(name, demands, note, strict=strict)
         while isinstance(verdict, Unseeded) and loop.time() < deadline:
-            self._wish(Wish("seed", rule=verdict.rule))
+            self._tell(Notice("seed", rule=verdict.rule))
             await asyncio.sleep(SEED_POLL)
             verdict = await self._state.reserve(name, demands, note, strict=strict)
         return verdict
@@ -143,12 +145,14 @@ class Holds:
             used = 100 * (rule.limit - standing.remaining) // rule.limit
             percent = max((degree for degree in rule.alerts if degree <= used), default=0)
             if percent:
-                wish = Wish("alert", rule=rule, percent=percent, period=_period(rule, granted.since, standing.reset))
-                if self._alerted.get(rule) != wish:
+                notice = Notice(
+                    "alert", rule=rule, percent=percent, period=_period(rule, granted.since, standing.reset)
+                )
+                if self._alerted.get(rule) != notice:
                     if len(self._alerted) >= MOST_ALERTED:
                         self._alerted.clear()
-                    self._alerted[rule] = wish
-                    self._wish(wish)
+                    self._alerted[rule] = notice
+                    self._tell(notice)
 
     async def _settle(self) -> None:
         """Tells the state of every hold that has ended; what cannot be told is kept for the next renewal."""

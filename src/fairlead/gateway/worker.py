@@ -73,7 +73,7 @@ class Worker:
         self._holds = Holds(
             LocalState(post.state),
             f"{post.machine}-{os.getpid():x}-{time.time_ns() // 1_000_000:x}",
-            wish=self._subscriber.wish,
+            tell=self._subscriber.tell,
             written=self._journal.flush,
         )
         self._world = World(self._client, self._journal, self._holds, Random())

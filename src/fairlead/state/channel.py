@@ -1,6 +1,6 @@
-"""How a snapshot travels from the control process to the workers, and wishes the other way: a Unix socket.
+"""How a snapshot travels from the control process to the workers, and notices the other way: a Unix socket.
 
-A frame is a 4-byte big-endian length and a MessagePack value: `Published` downwards, `Wish` upwards. Secrets are in
+A frame is a 4-byte big-endian length and a MessagePack value: `Published` downwards, `Notice` upwards. Secrets are in
 snapshots, so the socket lies in a folder that only its owner may enter, and nothing is ever written to disk. A worker
 that lost its connection keeps what it has and connects again.
 """
@@ -21,9 +21,9 @@ _LENGTH = Struct(">I")
 RECONNECT = 0.02
 """Seconds between a worker's attempts to reach the control process."""
 REPEAT = 0.1
-"""Seconds in which a wish is not said again."""
-MOST_WISHES = 1024
-LARGEST_WISH = 4096
+"""Seconds in which a notice is not said again."""
+MOST_NOTICES = 1024
+LARGEST_NOTICE = 4096
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -31,8 +31,8 @@ class Published(msgspec.Struct, frozen=True):
     snapshot: Snapshot
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """What a worker would have the control process do; it is not told whether that was done."""
+class Notice(msgspec.Struct, frozen=True):
+    """What a worker tells the control process; it is not told what becomes of it."""
 
     kind: Literal["seed", "alert", "credential", "issuer"]
     """A budget whose past the state does not know; one that is used up to a degree; a credential that its provider
@@ -50,7 +50,7 @@ class Wish(msgspec.Struct, frozen=True):
 class Publisher:
     """The control process's end: every worker that connects gets the newest snapshot, and each newer one after it."""
 
-    def __init__(self, heed: Callable[[Wish], None] = lambda _: None) -> None:
+    def __init__(self, heed: Callable[[Notice], None] = lambda _: None) -> None:
         self.generation = 0
         self._heed = heed
         self._frame = b""
@@ -79,10 +79,10 @@ class Publisher:
         self._workers.add(writer)
         if self._frame:
             writer.write(self._frame)
-        decoder = msgspec.msgpack.Decoder(Wish)
+        decoder = msgspec.msgpack.Decoder(Notice)
         try:
             while True:
-                self._heed(decoder.decode(await _payload(reader, LARGEST_WISH)))
+                self._heed(decoder.decode(await _payload(reader, LARGEST_NOTICE)))
         except (asyncio.IncompleteReadError, OSError, msgspec.MsgspecError):
             pass
         finally:
@@ -97,7 +97,7 @@ class Subscriber:
         self._path = path
         self._accept = accept
         self._writer: asyncio.StreamWriter | None = None
-        self._said: dict[Wish, float] = {}
+        self._said: dict[Notice, float] = {}
 
     async def run(self) -> None:
         """Hands over every published snapshot, for ever, reconnecting as needed."""
@@ -119,16 +119,16 @@ class Subscriber:
                 self._writer = None
                 writer.close()
 
-    def wish(self, wish: Wish) -> None:
-        """Says it, unless it was said just now or nobody is there to hear it: a wish is repeated, never kept."""
+    def tell(self, notice: Notice) -> None:
+        """Says it, unless it was said just now or nobody is there to hear it: a notice is repeated, never kept."""
         now = time.monotonic()
-        if self._writer is None or now - self._said.get(wish, 0.0) < REPEAT:
+        if self._writer is None or now - self._said.get(notice, 0.0) < REPEAT:
             return
-        if len(self._said) >= MOST_WISHES:
+        if len(self._said) >= MOST_NOTICES:
             self._said.clear()
-        self._said[wish] = now
-        frame = _framed(wish)
-        if len(frame) <= LARGEST_WISH:
+        self._said[notice] = now
+        frame = _framed(notice)
+        if len(frame) <= LARGEST_NOTICE:
             self._writer.write(frame)
 
 
