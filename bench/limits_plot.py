@@ -70,7 +70,7 @@ def drawing() -> str:
         ),
         f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
         (
-            f'<text x="{LEFT}" y="18">Requests per second let through: limit {LIMIT} per minute, 600 per minute asked for; '
+            f'<text x="{LEFT}" y="18">Requests per second let through: limit {LIMIT} per minute, 600 asked for; '
             "grey: nobody asks</text>"
         ),
     ]
