@@ -45,7 +45,7 @@ def config(text: str) -> Config:
         (
             "zzz: 1",
             ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, providers, "
-            "routes, tenants, keys"),
+            "routes, tenants, keys, issuers"),
         ),
         (
             "routes:\n- model: a\n  deployments: [a/b]\n  select: wieghted",

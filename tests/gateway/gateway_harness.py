@@ -24,8 +24,8 @@ from fairlead.canonical.routing import (
     Route,
     Snapshot,
     Timeouts,
-    VirtualKey,
 )
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.fakes import Provider, Script, serve
 from fairlead.gateway.port import Port
 from fairlead.gateway.world import World

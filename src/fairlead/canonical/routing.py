@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from fairlead.canonical.errors import OnWord
+from fairlead.canonical.tenants import Issuer, Tenant, Tier, VirtualKey
 from fairlead.canonical.usage import Price, Usage
 
 Select = Literal["weighted", "round_robin", "priority", "least_busy", "latency", "cost", "sticky"]
@@ -103,14 +104,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     cooldown: Cooldown = Cooldown()
 
 
-class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client's key stands for. `models` empty: every route."""
-
-    id: str
-    tenant: str = ""
-    models: tuple[str, ...] = ()
-
-
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """The proxy port's own settings; sizes in bytes, times in seconds."""
 
@@ -139,8 +132,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     pepper: bytes = b""
     secrets: dict[str, str] = {}
     server: Server = Server()
+    tenants: dict[str, Tenant] = {}
+    tiers: dict[str, Tier] = {}
+    issuers: tuple[Issuer, ...] = ()
     open: bool = False
-    """True: no keys are configured, so callers need none (only ever on loopback)."""
+    """True: no keys and no issuers are configured, so callers need none (only ever on loopback)."""
 
     def __repr__(self) -> str:
         return f"Snapshot({self.version}, {len(self.routes)} routes, {len(self.keys)} keys)"

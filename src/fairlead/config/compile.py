@@ -5,17 +5,19 @@ It must not know YAML. Reading files and the environment is passed in, so the sa
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
 from fairlead.canonical import routing
+from fairlead.canonical.tenants import Tenant, VirtualKey
 from fairlead.catalog.table import Catalog
 from fairlead.config import model
 from fairlead.config.deployments import Endpoint, deployment_of, endpoints
+from fairlead.config.issuers import issuers_of
 from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
+from fairlead.config.units import is_loopback
 
 SHORTEST_KEY = 20
 
@@ -43,6 +45,7 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
     routes = tuple(_route(route, own, config) for route in config.routes)
     secrets = _secrets(known, routes, world, findings)
     keys = _keys(config, world, findings)
+    issuers = issuers_of(config, (), findings)
     _check_exposure(config, world, findings)
     if findings.has_errors():
         return None
@@ -53,17 +56,11 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         pepper=world.pepper,
         secrets=secrets,
         server=_server(config.server),
-        open=not config.keys,
+        tenants={name: Tenant(name=name, tags=tuple(tenant.tags.items())) for name, tenant in config.tenants.items()},
+        issuers=issuers,
+        open=not config.keys and not config.issuers,
     )
     return msgspec.structs.replace(snapshot, version=_version(snapshot))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def fallback_order(name: str, config: model.Config) -> list[str]:
@@ -190,9 +187,9 @@ def _resolved(secret: Secret, path: str, world: World, findings: Findings) -> st
         return None
 
 
-def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, routing.VirtualKey]:
+def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, VirtualKey]:
     models = {route.model for route in config.routes}
-    found: dict[str, routing.VirtualKey] = {}
+    found: dict[str, VirtualKey] = {}
     names: set[str] = set()
     for index, key in enumerate(config.keys):
         path = f"keys[{index}]"
@@ -211,7 +208,7 @@ def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, r
         digest = hmac.digest(world.pepper, value.encode(), "sha256").hex()
         if digest in found:
             findings.error(f"{path}.key", f"the keys {found[digest].id!r} and {key.name!r} are the same")
-        found[digest] = routing.VirtualKey(id=key.name, tenant=key.tenant or "", models=key.models)
+        found[digest] = VirtualKey(id=key.name, tenant=key.tenant or "", models=key.models)
     return found
 
 
@@ -236,7 +233,7 @@ def overlap(one: str, other: str) -> bool:
 
 def _check_exposure(config: model.Config, world: World, findings: Findings) -> None:
     """No keys and no admin key are for loopback only."""
-    if not config.keys and not is_loopback(config.server.listen.host):
+    if not config.keys and not config.issuers and not is_loopback(config.server.listen.host):
         findings.error("server.listen", "without keys the gateway listens on loopback only; add keys or use 127.0.0.1")
     if is_loopback(config.admin.listen.host):
         return
@@ -266,5 +263,5 @@ def _version(snapshot: routing.Snapshot) -> str:
     macs = {
         name: hmac.digest(snapshot.pepper, value.encode(), "sha256").hex() for name, value in snapshot.secrets.items()
     }
-    content = (snapshot.routes, snapshot.keys, snapshot.server, snapshot.open, macs)
+    content = (snapshot.routes, snapshot.keys, snapshot.server, snapshot.open, snapshot.tenants, snapshot.issuers, macs)
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:12]

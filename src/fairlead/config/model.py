@@ -10,14 +10,18 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from fairlead.canonical import routing
+from fairlead.canonical import tenants as callers
 from fairlead.canonical.errors import OnWord
 from fairlead.config.secrets import SECRET, Secret
 from fairlead.config.units import (
     BOOLEAN,
+    ONE_OR_MORE,
     Address,
     AnyDuration,
     Count,
     Duration,
+    IssuerUrl,
+    KeysUrl,
     Listen,
     Size,
     Text,
@@ -38,6 +42,7 @@ _RETRY = routing.Retry()
 _TIMEOUTS = routing.Timeouts()
 _COOLDOWN = routing.Cooldown()
 _ROUTE = routing.Route(model="", choices=())
+_ISSUER = callers.Issuer(issuer="", audience=())
 
 
 def _only(name: str, values: str, message: str) -> Unit:
@@ -72,6 +77,12 @@ Dollars = Annotated[
 ]
 Name = Annotated[
     str, matching("name", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of letters, digits, '.', '_' and '-'")
+]
+ClaimName = Annotated[
+    str,
+    matching(
+        "claim", r"[\x21-\x7e]{1,200}", "a claim's name, such as tenant, realm_access.tier or https://acme.com/tier"
+    ),
 ]
 HeaderName = Annotated[str, Unit(name="header name", parse=_header_name)]
 HeaderValue = Annotated[str, matching("header value", r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", "one line of ASCII")]
@@ -269,6 +280,42 @@ class Key(Section, frozen=True, kw_only=True):
     ] = ()
 
 
+class Claims(Section, frozen=True, kw_only=True):
+    tenant: Annotated[
+        ClaimName | None, Doc(description="The claim that names the tenant; a token without it is refused.")
+    ] = None
+    tier: Annotated[
+        ClaimName | None, Doc(description="The claim that names the tier; a token without it is refused.")
+    ] = None
+    tags: Annotated[
+        tuple[ClaimName, ...], Doc(description="Claims whose values become tags of the same names, where they are.")
+    ] = ()
+    models: Annotated[
+        ClaimName | None,
+        Doc(description="The claim that lists the models that may be asked for; a token without it is refused."),
+    ] = None
+    user: Annotated[ClaimName, Doc(description="The claim that names the end user.")] = _ISSUER.claims.user
+
+
+class Issuer(Section, frozen=True, kw_only=True):
+    issuer: Annotated[IssuerUrl, Doc(description="Whose tokens are taken: exactly what the claim `iss` says.")]
+    audience: Annotated[
+        tuple[Text, ...], ONE_OR_MORE, Doc(description="What a token must be meant for: one of these in its `aud`.")
+    ]
+    jwks: Annotated[
+        KeysUrl | None,
+        Doc(description="Where its public keys are. Unset: where `/.well-known/openid-configuration` says."),
+    ] = None
+    algorithms: Annotated[
+        tuple[callers.Signature, ...], Doc(description="How a token may be signed; nothing else is taken.")
+    ] = _ISSUER.algorithms
+    leeway: Annotated[AnyDuration, Doc(description="How far the issuer's clock may be from ours.")] = _ISSUER.leeway
+    refresh: Annotated[Duration, Doc(description="How often its keys are fetched anew.")] = _ISSUER.refresh
+    claims: Annotated[Claims, Doc(description="Which claims say what a caller is.")] = Claims()
+    tenant: Annotated[Name | None, Doc(description="The tenant of all of its callers, where no claim names it.")] = None
+    tier: Annotated[Name | None, Doc(description="The tier of all of its callers, where no claim names it.")] = None
+
+
 class Config(Section, frozen=True, kw_only=True):
     """All of `fairlead.yaml`."""
 
@@ -290,5 +337,9 @@ class Config(Section, frozen=True, kw_only=True):
     routes: Annotated[tuple[Route, ...], Doc(description="Model names and what answers for them.")] = ()
     tenants: Annotated[dict[Name, Tenant], Doc(description="Who pays, by name.")] = {}
     keys: Annotated[
-        tuple[Key, ...], Doc(description="The keys of clients. None: an open gateway, on loopback only.")
+        tuple[Key, ...],
+        Doc(description="The keys of clients. No key and no issuer: an open gateway, on loopback only."),
+    ] = ()
+    issuers: Annotated[
+        tuple[Issuer, ...], Doc(description="Issuers (OpenID Connect) whose tokens are taken in the place of keys.")
     ] = ()

@@ -5,11 +5,11 @@ It must not know YAML or any particular key.
 
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 import msgspec
 
-from fairlead.config.units import TEXT, Unit
+from fairlead.config.units import ONE_OR_MORE, TEXT, Unit
 
 
 class Scalar(msgspec.Struct, frozen=True):
@@ -23,10 +23,11 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A sequence; `unordered` makes it a set, without repetition."""
+    """A sequence; `unordered` makes it a set, without repetition. `lone`: one value may stand for a list of one."""
 
     item: "Shape"
     unordered: bool
+    lone: bool = False
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -78,7 +79,10 @@ def shape_of(hint: Any) -> Shape:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         unit = next((meta for meta in arguments[1:] if isinstance(meta, Unit)), None)
-        return Scalar(unit) if unit else shape_of(arguments[0])
+        if unit is not None:
+            return Scalar(unit)
+        inner = shape_of(arguments[0])
+        return Listed(inner.item, inner.unordered, lone=True) if _is_lone(inner, arguments) else inner
     if origin is Literal:
         return Words(arguments)
     if origin in (tuple, frozenset):
@@ -92,6 +96,10 @@ def shape_of(hint: Any) -> Shape:
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return record_of(hint)
     raise TypeError(f"no shape for {hint!r}")
+
+
+def _is_lone(shape: Shape, arguments: tuple[Any, ...]) -> TypeGuard[Listed]:
+    return ONE_OR_MORE in arguments and isinstance(shape, Listed)
 
 
 def _field(field: msgspec.structs.FieldInfo) -> Field:

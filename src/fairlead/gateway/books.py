@@ -15,8 +15,8 @@ from fairlead.canonical.routing import (
     Outcome,
     RequestRecord,
     Try,
-    VirtualKey,
 )
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.canonical.usage import Usage, cost
 from fairlead.dialects.ask import Ask
 from fairlead.gateway.upstream import Answer, served_model

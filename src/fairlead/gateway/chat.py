@@ -21,7 +21,7 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
     """Answers one chat request, whatever becomes of it; the books close however this ends."""
     books = Books(world, exchange, dialect.NAME)
     try:
-        books.key = key = world.admit(exchange.headers)
+        books.key = key = world.admit(exchange.headers, exchange.query)
         body = await exchange.read()
         books.ask = ask = dialect.ask(body)
         route = world.route(ask.model, key)

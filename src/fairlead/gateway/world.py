@@ -7,15 +7,22 @@ import hmac
 import re
 import secrets as entropy
 import time
+from collections.abc import Callable
 from random import Random
 
+import msgspec
+
 from fairlead.canonical.errors import GatewayError
-from fairlead.canonical.routing import Route, Snapshot, VirtualKey
+from fairlead.canonical.routing import Route, Snapshot
+from fairlead.canonical.tenants import VirtualKey
+from fairlead.gateway.bearers import Bearers, inherited
 from fairlead.gateway.calls import Calls
+from fairlead.gateway.presented import presented
 from fairlead.gateway.upstream import Request
 from fairlead.http.client import Client
 from fairlead.journal import Journal
 from fairlead.policy.attempts import Plan
+from fairlead.policy.claims import Known
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes, covers
 from fairlead.policy.select import Needs
@@ -23,8 +30,6 @@ from fairlead.policy.select import Needs
 ANYONE = VirtualKey(id="")
 """Who calls when no keys are configured."""
 
-KEY_CARRIERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
-BEARER = b"bearer "
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 LONGEST_TIMEOUT = 86_400_000
 """Milliseconds."""
@@ -46,6 +51,9 @@ class World:
         self._routes = Routes(())
         self.calls = Calls({})
         self._admitted: dict[bytes, VirtualKey] = {}
+        self._bearers = Bearers((), self.wall)
+        self.keys_wanted: Callable[[str], None] = lambda _: None
+        """Told of an issuer that has signed with a key not known here."""
         self._ids = entropy.token_hex(6)
         self._count = 0
 
@@ -54,28 +62,29 @@ class World:
         for name, secret in snapshot.secrets.items():
             if self.snapshot.secrets.get(name) != secret:
                 self.fleet.pardon(name)
+        issuers = inherited(snapshot.issuers, self.snapshot.issuers)
+        snapshot = msgspec.structs.replace(snapshot, issuers=issuers)
         self.snapshot = snapshot
         self._routes = Routes(snapshot.routes)
         self.calls = Calls(snapshot.secrets)
         self._admitted = {}
+        self._bearers = Bearers(
+            issuers,
+            self.wall,
+            known=Known(tenants=snapshot.tenants.keys(), tiers=snapshot.tiers.keys()),
+            wanted=self.keys_wanted,
+        )
 
-    def admit(self, headers: dict[bytes, bytes]) -> VirtualKey:
-        """Whose key the request carries. Raises GatewayError `invalid_api_key`."""
-        for carrier in KEY_CARRIERS:
-            presented = headers.get(carrier)
-            if presented is not None:
-                break
-        else:
+    def admit(self, headers: dict[bytes, bytes], query: str) -> VirtualKey:
+        """Whose key or token the request carries. Raises GatewayError, `invalid_api_key` above all."""
+        credential = None if self.snapshot.open else presented(headers, query)
+        if credential is None:
             if self.snapshot.open:
                 return ANYONE
             raise GatewayError("invalid_api_key", "no API key was given; send it as 'Authorization: Bearer <key>'")
-        if presented[:7].lower() == BEARER:
-            presented = presented[7:].strip()
-        key = self._admitted.get(presented) or self._known(presented)
+        key = self._admitted.get(credential) or self._known(credential) or self._bearers.caller(credential)
         if key is not None:
             return key
-        if self.snapshot.open:
-            return ANYONE
         raise GatewayError("invalid_api_key", "the API key is not known here; check it, or ask for a new one")
 
     def _known(self, presented: bytes) -> VirtualKey | None:
