@@ -21,7 +21,12 @@ LONGEST_EXPONENT = 8
 MEMBERS = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 """The public members of each kind of key; nothing else of a key is kept, and no other kind is taken."""
 PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-CURVES = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA"}
+CURVES = {
+    ("EC", "P-256"): "ES256",
+    ("EC", "P-384"): "ES384",
+    ("EC", "P-521"): "ES512",
+    ("OKP", "Ed25519"): "EdDSA",
+}
 RSA = tuple(name for name in get_args(Signature) if name[:2] in ("RS", "PS"))
 SPELLINGS = {"Ed25519": "EdDSA"}
 """Newer names of algorithms (RFC 9864)."""
@@ -81,7 +86,8 @@ def _usable(jwk: dict[str, Any]) -> PublishedKey:
         raise _UnusableError("its kind is not known here")
     if not PRIVATE.isdisjoint(jwk):
         raise _UnusableError("its private part is published with it, so anybody can sign with it")
-    if jwk.get("use", "sig") != "sig" or "verify" not in jwk.get("key_ops", ["verify"]):
+    operations = jwk.get("key_ops", ["verify"])
+    if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         raise _UnusableError("it is not for signatures")
     kid = jwk.get("kid")
     if not isinstance(kid, str | None) or not all(isinstance(jwk.get(name), str) for name in members):
@@ -97,7 +103,7 @@ def _algorithms(public: dict[str, str], named: Any) -> tuple[str, ...]:
     """What a key can check, less what it is not meant for."""
     if public["kty"] == "RSA":
         _check_rsa(public)
-    able = RSA if public["kty"] == "RSA" else (CURVES.get(public["crv"], ""),)
+    able = RSA if public["kty"] == "RSA" else (CURVES.get((public["kty"], public["crv"]), ""),)
     meant = able if named is None else (SPELLINGS.get(named, named),) if isinstance(named, str) else ()
     fit = tuple(name for name in able if name and name in meant)
     if not fit:
