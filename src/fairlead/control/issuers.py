@@ -114,7 +114,7 @@ class Issuers:
         issuer = watched.issuer
         try:
             found = await fetch(self._client, issuer)
-        except (UnusableError, UpstreamError, ValueError) as error:
+        except UnusableError as error:
             if watched.trouble is None:
                 kept = bool(watched.jwks)
                 log.warning(
@@ -133,7 +133,7 @@ class Issuers:
 
 
 async def fetch(client: Client, issuer: Issuer) -> issuer_keys.KeySet:
-    """The issuer's usable keys, of which there is at least one. Raises UnusableError, UpstreamError or ValueError."""
+    """The issuer's usable keys, of which there is at least one. Raises UnusableError."""
     url = issuer.jwks_url or await _discovered(client, issuer.issuer)
     try:
         found = issuer_keys.read(await _get(client, url))
@@ -164,25 +164,22 @@ async def _discovered(client: Client, issuer: str) -> str:
 
 async def _get(client: Client, url: str) -> bytes:
     parts = urlsplit(url)
-    origin = Origin(scheme=parts.scheme, host=_host(url), port=parts.port or PORTS[parts.scheme], max_connections=2)
-    reply = await client.request(
-        origin,
-        "GET",
-        (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-        FIELDS,
-        b"",
-        connect=PATIENCE,
-        first_byte=PATIENCE,
-        idle=PATIENCE,
-        deadline=asyncio.get_running_loop().time() + PATIENCE,
-    )
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        if reply.status != 200:
-            followed = "; redirects are not followed" if 300 <= reply.status < 400 else ""
-            raise UnusableError(f"{url} answers {reply.status}{followed}")
-        return await reply.read(LARGEST)
-    finally:
-        reply.close()
+        origin = Origin(scheme=parts.scheme, host=_host(url), port=parts.port or PORTS[parts.scheme], max_connections=2)
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        reply = await client.request(
+            origin, "GET", target, FIELDS, b"", connect=PATIENCE, first_byte=PATIENCE, idle=PATIENCE, deadline=deadline
+        )
+        try:
+            if reply.status != 200:
+                followed = "; redirects are not followed" if 300 <= reply.status < 400 else ""
+                raise UnusableError(f"{url} answers {reply.status}{followed}")
+            return await reply.read(LARGEST)
+        finally:
+            reply.close()
+    except (UpstreamError, ValueError) as error:
+        raise UnusableError(f"{url}: {error}") from None
 
 
 def _host(url: str) -> str:
