@@ -13,9 +13,10 @@ from fairlead.canonical.routing import Cooldown, Route, Snapshot, Timeouts
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.config import model
 from fairlead.config.bind import bind
-from fairlead.config.compile import World, compile_config, fallback_order, is_loopback
+from fairlead.config.compile import World, compile_config, fallback_order
 from fairlead.config.problems import Findings
 from fairlead.config.shipped import catalog
+from fairlead.config.units import is_loopback
 
 PEPPER = b"pepper"
 KEY = "k" * 20

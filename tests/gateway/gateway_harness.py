@@ -6,6 +6,7 @@ Everything is real but the processes: sockets, HTTP on both sides, the journal f
 import asyncio
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from fairlead.canonical.routing import (
 )
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.fakes import Provider, Script, serve
+from fairlead.gateway.callers import Callers
 from fairlead.gateway.holds import Holds
 from fairlead.gateway.port import Port
 from fairlead.gateway.world import World
@@ -236,7 +238,9 @@ async def gateway(
             if notice.kind == "seed" and notice.rule:
                 asyncio.get_running_loop().create_task(state.seed(Spending(notice.rule, ())))
 
-        world = World(client, journal, Holds(state, "test", tell=heed, written=journal.flush), Random(1))
+        callers = Callers(generation=lambda: 0, wall=time.time, wanted=lambda issuer: heed(Notice("issuer", issuer)))
+        holds = Holds(state, "test", tell=heed, written=journal.flush)
+        world = World(client, journal, callers, holds, Random(1))
         world.adopt(served)
         server = Server(Port(world, lambda: True), limits or Limits())
         port = await server.listen("127.0.0.1", 0)

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from fairlead.canonical.errors import OnWord
-from fairlead.canonical.tenants import Scoped, Tenant, Tier, VirtualKey
+from fairlead.canonical.tenants import Issuer, Scoped, Tenant, Tier, VirtualKey
 from fairlead.canonical.usage import Price, Usage
 
 Select = Literal["weighted", "round_robin", "priority", "least_busy", "latency", "cost", "sticky"]
@@ -153,8 +153,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     sharing: Sharing = Sharing()
     secrets: dict[str, str] = {}
     server: Server = Server()
+    issuers: tuple[Issuer, ...] = ()
     open: bool = False
-    """True: no keys are configured and the port is on loopback, so callers need none while none are made."""
+    """True: no keys and no issuers are configured, on loopback; callers need no key as long as none is made."""
 
     def __repr__(self) -> str:
         return f"Snapshot({self.version}, {len(self.routes)} routes, {len(self.keys)} keys)"

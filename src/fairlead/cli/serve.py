@@ -20,9 +20,9 @@ import msgspec
 
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli.logs import log_to_stderr
-from fairlead.config.compile import SHORTEST_KEY, is_loopback
+from fairlead.config.compile import SHORTEST_KEY
 from fairlead.config.load import ENVIRONMENT, Loaded, load
-from fairlead.config.units import Address, format_address, parse_address
+from fairlead.config.units import Address, format_address, is_loopback, parse_address
 from fairlead.control import process as control
 from fairlead.fakes import demo
 from fairlead.fakes import process as fakes
@@ -135,6 +135,7 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
             socket=folder / "control",
             journals=plan.data / "journal",
             state=plan.data / "state" / "limits",
+            keys=plan.data / "state" / "keys",
             machine=machine,
             lifeline=supervisor.lifeline,
         )

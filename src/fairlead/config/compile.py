@@ -5,7 +5,6 @@ It must not know YAML. Reading files and the environment is passed in, so the sa
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -15,9 +14,11 @@ from fairlead.canonical.tenants import VirtualKey
 from fairlead.catalog.table import Catalog
 from fairlead.config import model, stores, tenancy
 from fairlead.config.deployments import Endpoint, deployment_of, endpoints
+from fairlead.config.issuers import issuers_of
 from fairlead.config.limits import check_limits, check_tenant, check_tier, limits_of, scoped_of, tenants_of, tiers_of
 from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
+from fairlead.config.units import is_loopback
 
 SHORTEST_KEY = 20
 SHORTEST_PEPPER = 32
@@ -58,22 +59,15 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         tenants=tenants_of(config, findings),
         scoped=scoped_of(config, findings),
         sharing=_sharing(config, world, findings),
+        issuers=issuers_of(config, (), findings),
         secrets=secrets,
         server=_server(config.server),
-        open=not config.keys and is_loopback(config.server.listen.host),
+        open=not (config.keys or config.issuers) and is_loopback(config.server.listen.host),
     )
     _check_exposure(config, world, findings)
     if findings.has_errors():
         return None
     return msgspec.structs.replace(snapshot, version=_version(snapshot))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def fallback_order(name: str, config: model.Config) -> list[str]:
@@ -292,7 +286,7 @@ def overlap(one: str, other: str) -> bool:
 
 def _check_exposure(config: model.Config, world: World, findings: Findings) -> None:
     """No keys and no admin key are for loopback only."""
-    if not config.keys and not is_loopback(config.server.listen.host):
+    if not (config.keys or config.issuers or is_loopback(config.server.listen.host)):
         findings.warn(
             "server.listen", "no keys here and not on loopback: only keys of 'fairlead keys create' are taken"
         )
@@ -330,7 +324,7 @@ def _version(snapshot: routing.Snapshot) -> str:
         snapshot.keys,
         snapshot.server,
         snapshot.open,
-        (snapshot.tiers, snapshot.tenants, snapshot.scoped),
+        (snapshot.tiers, snapshot.tenants, snapshot.scoped, snapshot.issuers),
         (shared, snapshot.sharing.instances, snapshot.sharing.float),
         hmac.digest(snapshot.pepper, b"pepper" + snapshot.old_pepper, "sha256").hex(),
         macs,

@@ -22,7 +22,7 @@ from fairlead.config.kinds import (
 )
 from fairlead.config.secrets import Secret
 from fairlead.config.stores import DATABASE, LOCAL, STATE
-from fairlead.config.tenancy import Key, Outage, Scoped, Tenant, Tier
+from fairlead.config.tenancy import Issuer, Key, Outage, Scoped, Tenant, Tier
 from fairlead.config.units import Address, AnyDuration, Count, Duration, Listen, Size, Text, Url, number, whole
 
 _SERVER = routing.Server()
@@ -234,4 +234,7 @@ class Config(Section, frozen=True, kw_only=True):
     keys: Annotated[
         tuple[Key, ...],
         Doc(description="The keys of clients, beside those made at run time. None at all: open, on loopback only."),
+    ] = ()
+    issuers: Annotated[
+        tuple[Issuer, ...], Doc(description="Issuers (OpenID Connect) whose tokens are taken in the place of keys.")
     ] = ()

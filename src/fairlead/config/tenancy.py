@@ -1,4 +1,4 @@
-"""What users may write about who calls and who pays: tiers, tenants, keys, limits.
+"""What users may write about who calls and who pays: tiers, tenants, keys, limits, issuers of tokens.
 
 Frozen values only; `limits.py` makes canonical ones of them. It must not know YAML.
 """
@@ -8,10 +8,24 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal
 
+from fairlead.canonical import tenants as callers
 from fairlead.canonical.limits import DOLLAR, Scope
 from fairlead.config.kinds import Doc, Flag, ModelName, Name, SecretText, Section
 from fairlead.config.shape import ONE_OR_MANY
-from fairlead.config.units import Duration, Text, Unit, format_count, parse_count, positive, shown, whole
+from fairlead.config.units import (
+    AnyDuration,
+    Duration,
+    IssuerUrl,
+    KeysUrl,
+    Text,
+    Unit,
+    format_count,
+    matching,
+    parse_count,
+    positive,
+    shown,
+    whole,
+)
 
 RateAlgorithm = Literal["sliding_window", "token_bucket", "gcra", "sliding_log", "fixed_window"]
 MOST = 1_000_000_000
@@ -72,6 +86,15 @@ Instant = Annotated[
 ]
 Cidr = Annotated[str, Unit(name="network", parse=parse_cidr)]
 Percent = Annotated[int, whole(1, 1000)]
+
+
+_ISSUER = callers.Issuer(issuer="", audience=())
+ClaimName = Annotated[
+    str,
+    matching(
+        "claim", r"[\x21-\x7e]{1,200}", "a claim's name, such as tenant, realm_access.tier or https://acme.com/tier"
+    ),
+]
 
 
 class Rate(Section, frozen=True, kw_only=True):
@@ -171,3 +194,39 @@ class Outage(Section, frozen=True, kw_only=True):
     budget: Annotated[Money, Doc(description="What each budget may spend on a machine until the state is back.")] = (
         DOLLAR
     )
+
+
+class Claims(Section, frozen=True, kw_only=True):
+    tenant: Annotated[
+        ClaimName | None, Doc(description="The claim that names the tenant; a token without it is refused.")
+    ] = None
+    tier: Annotated[
+        ClaimName | None, Doc(description="The claim that names the tier; a token without it is refused.")
+    ] = None
+    tags: Annotated[
+        tuple[ClaimName, ...], Doc(description="Claims whose values become tags of the same names, where they are.")
+    ] = ()
+    models: Annotated[
+        ClaimName | None,
+        Doc(description="The claim that lists the models that may be asked for; a token without it is refused."),
+    ] = None
+    user: Annotated[ClaimName, Doc(description="The claim that names the end user.")] = _ISSUER.claims.user
+
+
+class Issuer(Section, frozen=True, kw_only=True):
+    issuer: Annotated[IssuerUrl, Doc(description="Whose tokens are taken: exactly what the claim `iss` says.")]
+    audience: Annotated[
+        tuple[Text, ...], ONE_OR_MANY, Doc(description="What a token must be meant for: one of these in its `aud`.")
+    ]
+    jwks: Annotated[
+        KeysUrl | None,
+        Doc(description="Where its public keys are. Unset: where `/.well-known/openid-configuration` says."),
+    ] = None
+    algorithms: Annotated[
+        tuple[callers.Signature, ...], Doc(description="How a token may be signed; nothing else is taken.")
+    ] = _ISSUER.algorithms
+    leeway: Annotated[AnyDuration, Doc(description="How far the issuer's clock may be from ours.")] = _ISSUER.leeway
+    refresh: Annotated[Duration, Doc(description="How often its keys are fetched anew.")] = _ISSUER.refresh
+    claims: Annotated[Claims, Doc(description="Which claims say what a caller is.")] = Claims()
+    tenant: Annotated[Name | None, Doc(description="The tenant of all of its callers, where no claim names it.")] = None
+    tier: Annotated[Name | None, Doc(description="The tier of all of its callers, where no claim names it.")] = None

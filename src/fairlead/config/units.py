@@ -4,6 +4,7 @@ A `Unit` is all that binding, the JSON Schema and the documentation know of a sc
 came from: no files, lines or paths.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -187,6 +188,32 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse_issuer(text: str) -> str:
+    """A URL as it was written, whose answers nobody on the way can change: https, or on this machine."""
+    parse_url(text)
+    parts = urlsplit(text)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError(f"{shown(text)} is plain http, which anybody on the way can change; write https://")
+    return text
+
+
+def parse_keys_url(text: str) -> str:
+    """Such a URL, perhaps with a query: some issuers have one in the URL of their keys."""
+    url, _, query = text.partition("?")
+    if not query.isascii() or not query.isprintable() or set(query) & set(" #"):
+        raise ValueError("must be a URL whose query is ASCII without spaces and fragment")
+    parse_issuer(url)
+    return text
+
+
 def _text(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("must not be empty, and must be one line")
@@ -231,3 +258,15 @@ Listen = Annotated[
     ),
 ]
 Url = Annotated[str, Unit(name="URL", parse=parse_url, schema={"type": "string", "pattern": f"^(?:{_URL.pattern})$"})]
+IssuerUrl = Annotated[
+    str, Unit(name="https URL", parse=parse_issuer, schema={"type": "string", "pattern": f"^(?:{_URL.pattern})$"})
+]
+"""An issuer is named by its URL to the letter, so a slash at the end stays."""
+KeysUrl = Annotated[
+    str,
+    Unit(
+        name="https URL",
+        parse=parse_keys_url,
+        schema={"type": "string", "pattern": f'^(?:{_URL.pattern})(?:\\?[!-"$-~]*)?$'},
+    ),
+]

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from fairlead.config.compile import is_loopback
+from fairlead.config.units import is_loopback
 from fairlead.control.guesses import Guesses
 from fairlead.control.wishes import RefusedError
 from fairlead.database.place import DatabaseError

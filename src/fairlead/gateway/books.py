@@ -20,8 +20,9 @@ from fairlead.canonical.routing import (
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.canonical.usage import Usage, cost
 from fairlead.dialects.ask import Ask
+from fairlead.gateway.callers import ANYONE
 from fairlead.gateway.upstream import Answer, served_model
-from fairlead.gateway.world import ANYONE, World
+from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
 from fairlead.journal.note import Note, encode_note
 from fairlead.policy.estimate import Amounts, Estimate, partial, spent
@@ -168,7 +169,7 @@ class Books:
         world, served, ask = self._world, self.served, self.ask
         usage = self.usage or self._guessed()
         self._release()
-        used = spent(usage, world.rates_of(served))
+        used = spent(usage, world.demands.rates_of(served))
         duration = world.clock() - self.opened_at
         world.journal.append(
             RequestRecord(

@@ -21,7 +21,7 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
     """Answers one chat request, whatever becomes of it; the books close however this ends."""
     books = Books(world, exchange, dialect.NAME)
     try:
-        books.key = key = world.admit(exchange.headers)
+        books.key = key = world.callers.admit(exchange)
         body = await exchange.read()
         books.ask = ask = dialect.ask(body)
         route = world.route(ask.model, key)
@@ -54,7 +54,7 @@ async def first_event(world: World, books: Books, request: Request, route: Route
                 await sleep(pause)
             books.begin(step, pause)
             result: Answer | Failed | None = None
-            if world.rules.limits_deployments:
+            if world.demands.rules.limits_deployments:
                 result = await world.reserve_attempt(books, request, route, step)
             if result is None:
                 result = await attempt(world, request, step, route.timeouts)

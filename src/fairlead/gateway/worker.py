@@ -21,6 +21,7 @@ from fairlead.canonical.routing import Server as Settings
 from fairlead.canonical.routing import Snapshot
 from fairlead.dialects import openai_chat
 from fairlead.gateway.answers import code_of, error_fields, refused_by
+from fairlead.gateway.callers import Callers
 from fairlead.gateway.holds import Holds
 from fairlead.gateway.port import Port
 from fairlead.gateway.world import World
@@ -29,7 +30,8 @@ from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.journal import Journal
 from fairlead.state.board import Board, Figures
-from fairlead.state.channel import Published, Subscriber
+from fairlead.state.channel import Notice, Published, Subscriber
+from fairlead.state.keys import KeyIndex
 from fairlead.state.local import LocalState
 
 log = logging.getLogger("fairlead.gateway")
@@ -50,6 +52,8 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     journals: Path
     state: Path
     """Where this machine's own counts are kept."""
+    keys: Path
+    """The index of keys that were made at run time; control has made it before the first snapshot comes."""
     machine: str
     """What names this machine among those that share its state."""
     lifeline: int
@@ -76,7 +80,12 @@ class Worker:
             tell=self._subscriber.tell,
             written=self._journal.flush,
         )
-        self._world = World(self._client, self._journal, self._holds, Random())
+        self._callers = Callers(
+            generation=lambda: board.keys_generation,
+            wall=time.time,
+            wanted=lambda issuer: self._subscriber.tell(Notice("issuer", issuer)),
+        )
+        self._world = World(self._client, self._journal, self._callers, self._holds, Random())
         self._server: Server | None = None
 
     async def run(self) -> None:
@@ -116,6 +125,8 @@ class Worker:
         self._board.clear(self._post.number)
 
     def _adopt(self, published: Published) -> None:
+        if self._callers.index is None:
+            self._callers.index = KeyIndex(self._post.keys)
         self._world.adopt(published.snapshot)
         self._generation = published.generation
         self._arrived.set()

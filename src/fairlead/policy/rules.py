@@ -53,9 +53,12 @@ class Rules:
     def tags_of(self, key: VirtualKey, said: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
         """All tags of a request. What a client says never takes the place of what its key or tenant is known for."""
         tenant = self._tenants.get(key.tenant)
-        if not said and tenant is None:
-            return key.tags
-        return tuple(dict((*said, *(tenant.tags if tenant else ()), *key.tags)).items())
+        tags = key.tags
+        for further in (tenant.tags if tenant else (), said):
+            if further:
+                names = {name for name, _ in tags}
+                tags += tuple(tag for tag in further if tag[0] not in names)
+        return tags
 
     def of_tenant(self, name: str) -> tuple[Rule, ...]:
         """The rules of a tenant as a whole."""

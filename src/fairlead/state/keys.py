@@ -58,6 +58,11 @@ class KeyIndex:
         self._macs: Any = self._env.open_db(b"macs", create=False)
         self._decode = msgspec.msgpack.Decoder(VirtualKey).decode
 
+    @property
+    def is_empty(self) -> bool:
+        with self._env.begin() as transaction:
+            return not transaction.stat(self._macs)["entries"]
+
     def find(self, mac: bytes) -> VirtualKey | None:
         """What the key with this MAC stands for, whether or not it has ended since.
 
