@@ -89,10 +89,9 @@ async def prompts(counter: Counter, text: str) -> None:
         async def decode(body: bytes) -> None:
             content(openai_chat.decode_request(body))
 
-        cells = [await micros(partial(decode, body), calls)]
         shown = content(openai_chat.decode_request(body))
-        for model in MODELS.values():
-            cells.append(await micros(partial(counter.count, shown, counting(model)), calls))
+        counts = [partial(counter.count, shown, counting(model)) for model in MODELS.values()]
+        cells = [await micros(work, calls) for work in (partial(decode, body), *counts)]
         print(f"| {title} | " + " | ".join(f"{cell:,.0f} µs" for cell in cells) + " |")
 
 
