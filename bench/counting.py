@@ -90,8 +90,9 @@ async def prompts(counter: Counter, text: str) -> None:
             content(openai_chat.decode_request(body))
 
         shown = content(openai_chat.decode_request(body))
-        counts = [partial(counter.count, shown, counting(model)) for model in MODELS.values()]
-        cells = [await micros(work, calls) for work in (partial(decode, body), *counts)]
+        work: list[Callable[[], Awaitable[object]]] = [partial(decode, body)]
+        work += [partial(counter.count, shown, counting(model)) for model in MODELS.values()]
+        cells = [await micros(each, calls) for each in work]
         print(f"| {title} | " + " | ".join(f"{cell:,.0f} µs" for cell in cells) + " |")
 
 

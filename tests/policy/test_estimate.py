@@ -119,6 +119,12 @@ def test_a_deployment_without_a_price_is_told() -> None:
     assert (mixed.priced, mixed.money) == (False, 15)
 
 
+def test_tokens_are_those_of_one_deployment() -> None:
+    """The one that counts the input high is not the one that may answer at length."""
+    held = estimate([(900, Terms(100, None)), (500, Terms(200, None))], None)
+    assert (held.input, held.output, held.tokens) == (900, 200, 1000)
+
+
 def test_no_deployment_at_all_costs_nothing() -> None:
     assert estimate([], 100) == Estimate(input=0, output=0, tokens=0, money=0, priced=True)
 

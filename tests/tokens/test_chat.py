@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiktoken import Encoding
 
@@ -114,7 +114,7 @@ def typescript(tool: dict[str, Any]) -> str:
         f"// {tool['description']}",
         f"type {tool['name']} = (_: {{",
     ]
-    for name, schema in tool["parameters"]["properties"].items():
+    for name, schema in tool["parameters"].get("properties", {}).items():
         lines.append(f"// {schema['description']}")
         kind = " | ".join(f'"{item}"' for item in schema["enum"]) if "enum" in schema else schema["type"]
         lines.append(f"{name}{'' if name in tool['parameters']['required'] else '?'}: {kind},")
@@ -140,6 +140,7 @@ def functions(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(deadline=None)
 @given(functions())
+@example({"name": "a", "description": "", "parameters": {}})
 def test_json_and_its_frame_are_more_than_the_model_is_shown(o200k: Encoding, tool: dict[str, Any]) -> None:
     without = content(openai(messages=[]))
     found = content(openai(messages=[], tools=[{"type": "function", "function": tool}]))

@@ -148,6 +148,12 @@ def test_a_cut_between_words_changes_no_count(o200k: Encoding, cl100k: Encoding,
         assert sum(len(encoding.encode_ordinary(piece)) for piece in found) == len(encoding.encode_ordinary(text))
 
 
+def test_a_cut_is_never_before_a_space_that_may_be_part_of_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spaces in a row, or before a line's end or a mark, are one token's more often than not."""
+    monkeypatch.setattr(module, "PIECE", 24)
+    assert next(pieces("abcdefghijklm nopq  - \n  (rest)")) == "abcdefghijklm"
+
+
 def test_long_prose_is_cut_only_between_words() -> None:
     found = list(pieces(PROSE * 5000))
     assert len(found) > 4

@@ -1,18 +1,19 @@
 """The estimate of a request over all that may serve it."""
 
+import json
 from decimal import Decimal
 
 import msgspec
 from tiktoken import Encoding
 
-from fairlead.canonical.chat import ChatRequest, Message, Text
 from fairlead.canonical.routing import Deployment
 from fairlead.canonical.usage import Price
 from fairlead.catalog.counting import counting
+from fairlead.dialects import openai_chat
 from fairlead.policy.estimate import Terms, rates
 from fairlead.tokens.characters import estimated as characters
 from fairlead.tokens.counter import Counter
-from fairlead.tokens.estimator import estimated, vocabularies, ways
+from fairlead.tokens.estimator import estimated, shown, vocabularies, ways
 
 PRICE = Price(input=Decimal("2.5"), output=Decimal(10))
 GPT = Deployment(
@@ -29,7 +30,8 @@ CLAUDE = msgspec.structs.replace(
 )
 ANY = msgspec.structs.replace(GPT, name="openai/*", model="*", max_output=None, price=None)
 TEXT = "Limits must hold across processes, and a budget is never exceeded."
-REQUEST = ChatRequest(model="fast", messages=(Message(role="user", parts=(Text(text=TEXT),)),))
+BODY = {"model": "fast", "messages": [{"role": "user", "content": TEXT}]}
+REQUEST = shown(json.dumps(BODY).encode(), openai_chat.decode_request)
 
 
 def test_deployments_that_count_and_cost_alike_are_one_way() -> None:
@@ -64,3 +66,10 @@ async def test_the_most_of_every_unit_is_taken(counter: Counter, o200k: Encoding
 async def test_one_deployment_alone_is_exact(counter: Counter, o200k: Encoding) -> None:
     found = await estimated(counter, REQUEST, ways([GPT], "fast"), max_tokens=10)
     assert (found.input, found.output, found.priced) == (len(o200k.encode(TEXT)) + 7, 10, True)
+
+
+def test_a_request_that_no_other_dialect_could_be_told_is_estimated_too(o200k: Encoding) -> None:
+    """It may well be served by a provider of its own dialect, so it must not be refused here."""
+    several = shown(json.dumps({**BODY, "n": 3}).encode(), openai_chat.decode_request)
+    exact = len(o200k.encode(TEXT)) + 7
+    assert exact <= sum(len(o200k.encode(text)) for text in several.texts) + several.frame <= exact + 50

@@ -31,6 +31,7 @@ TEXTS = (
     "🎉🚀👨‍👩‍👧‍👦 🇩🇪",
     "def f(x):\n\treturn {'a': [1, 2.5]}  # ok\r\n\n\n   \n",
     "<|endoftext|> and <|im_start|>system<|fim_prefix|>",
+    "https://a.example//b!\n//c\r\n/d",
     " \t \u00a0\u3000 trailing   ",
 )
 
