@@ -62,6 +62,28 @@ def test_what_is_estimated_has_its_own_margin(model: str, per_cent: int, image: 
     assert (counting(model).per_cent, counting(model).image) == (per_cent, image)
 
 
+@pytest.mark.parametrize(
+    ("model", "small", "image"),
+    [
+        ("gpt-4o-2024-08-06", 85, 1445),
+        ("gpt-4o-mini", 2833, 48_169),
+        ("gpt-4.1", 85, 1445),
+        ("gpt-4.1-mini", 2489, 2489),
+        ("gpt-4.1-nano", 3779, 3779),
+        ("gpt-5", 70, 1190),
+        ("gpt-5-mini", 2489, 2489),
+        ("gpt-5.4-nano", 3779, 3779),
+        ("gpt-5.5", 10_000, 10_000),
+        ("o3", 75, 1275),
+        ("o4-mini", 2642, 2642),
+        ("gpt-4-turbo", 85, 1445),
+    ],
+)
+def test_the_most_that_an_image_costs(model: str, small: int, image: int) -> None:
+    """As OpenAI's guide to images has it: tiles of 512 pixels, or patches of 32."""
+    assert (counting(model).small_image, counting(model).image) == (small, image)
+
+
 def test_no_row_is_hidden_by_an_earlier_one() -> None:
     for pattern, row in FAMILIES:
         example = pattern.replace("[0-6]", "5").replace("*", "")

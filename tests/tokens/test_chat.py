@@ -105,20 +105,17 @@ async def test_claudes_tools_are_not_counted_too_low(counter: Counter) -> None:
     assert 403 <= await counter.count(content(request), counting("claude-opus-5")) <= 2 * 403
 
 
-def typescript(tool: dict[str, Any]) -> str:
-    """The form in which models are said to be shown a function; OpenAI does not publish it."""
-    lines = [
-        "# Tools",
-        "## functions",
-        "namespace functions {",
-        f"// {tool['description']}",
-        f"type {tool['name']} = (_: {{",
-    ]
-    for name, schema in tool["parameters"].get("properties", {}).items():
-        lines.append(f"// {schema['description']}")
-        kind = " | ".join(f'"{item}"' for item in schema["enum"]) if "enum" in schema else schema["type"]
-        lines.append(f"{name}{'' if name in tool['parameters']['required'] else '?'}: {kind},")
-    return "\n".join([*lines, "}) => any;", "} // namespace functions"])
+def typescript(tools: list[dict[str, Any]]) -> str:
+    """The form in which models are said to be shown functions; OpenAI does not publish it."""
+    lines = ["# Tools", "## functions", "namespace functions {"]
+    for tool in tools:
+        lines += [f"// {tool['description']}", f"type {tool['name']} = (_: {{"]
+        for name, schema in tool["parameters"].get("properties", {}).items():
+            kind = " | ".join(f'"{item}"' for item in schema["enum"]) if "enum" in schema else schema["type"]
+            mark = "" if name in tool["parameters"]["required"] else "?"
+            lines += [f"// {schema['description']}", f"{name}{mark}: {kind},"]
+        lines.append("}) => any;")
+    return "\n".join([*lines, "} // namespace functions"])
 
 
 NAMES = st.from_regex(r"[a-z]{1,10}(_[a-z]{1,10}){0,3}", fullmatch=True)
@@ -138,14 +135,18 @@ def functions(draw: st.DrawFn) -> dict[str, Any]:
     return {"name": draw(NAMES), "description": draw(PROSE), "parameters": parameters}
 
 
+SMALLEST = {"name": "a", "description": "", "parameters": {}}
+
+
 @settings(deadline=None)
-@given(functions())
-@example({"name": "a", "description": "", "parameters": {}})
-def test_json_and_its_frame_are_more_than_the_model_is_shown(o200k: Encoding, tool: dict[str, Any]) -> None:
+@given(st.lists(functions(), min_size=1, max_size=3))
+@example([SMALLEST])
+@example([SMALLEST] * 20)
+def test_json_and_its_frame_are_more_than_the_model_is_shown(o200k: Encoding, tools: list[dict[str, Any]]) -> None:
     without = content(openai(messages=[]))
-    found = content(openai(messages=[], tools=[{"type": "function", "function": tool}]))
+    found = content(openai(messages=[], tools=[{"type": "function", "function": tool} for tool in tools]))
     counted = sum(len(o200k.encode_ordinary(text)) for text in found.texts) + found.frame - without.frame
-    assert counted >= len(o200k.encode_ordinary(typescript(tool)))
+    assert counted >= len(o200k.encode_ordinary(typescript(tools)))
 
 
 def test_an_empty_request_is_the_beginning_of_an_answer() -> None:

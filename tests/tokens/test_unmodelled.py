@@ -20,12 +20,15 @@ def body(*parts: dict[str, Any], **fields: Any) -> bytes:
     ).encode()
 
 
+ELSEWHERE = {"type": "file", "file": {"url": f"data:application/pdf;base64,{PDF}"}}
 DOCUMENT = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": PDF}}
 FILE = {"type": "file", "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{PDF}"}}
 AUDIO = {"type": "input_audio", "input_audio": {"format": "mp3", "data": PDF}}
 
 
-@pytest.mark.parametrize(("part", "dialect"), [(DOCUMENT, anthropic), (FILE, openai_chat), (AUDIO, openai_chat)])
+@pytest.mark.parametrize(
+    ("part", "dialect"), [(DOCUMENT, anthropic), (FILE, openai_chat), (AUDIO, openai_chat), (ELSEWHERE, openai_chat)]
+)
 def test_a_file_counts_by_its_size_and_not_as_text(part: dict[str, Any], dialect: Any) -> None:
     request = body({"type": "text", "text": "read this"}, part)
     with pytest.raises(GatewayError):
