@@ -1,5 +1,7 @@
 """Which vocabulary a model has, by its name."""
 
+from pathlib import Path
+
 import pytest
 import tiktoken.model
 
@@ -82,6 +84,14 @@ def test_what_is_estimated_has_its_own_margin(model: str, per_cent: int, image: 
 def test_the_most_that_an_image_costs(model: str, small: int, image: int) -> None:
     """As OpenAI's guide to images has it: tiles of 512 pixels, or patches of 32."""
     assert (counting(model).small_image, counting(model).image) == (small, image)
+
+
+def test_every_row_is_documented_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "estimates.md").read_text()
+    for pattern, row in (*FAMILIES, ("all others", OTHER)):
+        name = pattern if row is OTHER else f"`{pattern}`"
+        texts = f"`{row.vocabulary}`" if row.vocabulary else f"characters + {row.per_cent - 100} %"
+        assert f"| {name} | {texts} | {row.small_image} | {row.image} |" in page
 
 
 def test_no_row_is_hidden_by_an_earlier_one() -> None:
