@@ -52,12 +52,12 @@ class Counter:
         """The input tokens of `content` on a model that is counted as `counting` says."""
         encoding = self._encodings.get(counting.vocabulary) if counting.vocabulary else None
         size = content.size
-        if encoding is None or self._waiting + size > WAITING + AT_ONCE:
-            texts = sum(estimated(text, counting.per_cent) for text in content.texts)
-        elif size <= AT_ONCE:
+        if encoding is not None and size <= AT_ONCE:
             texts = _exactly(encoding, content.texts)
-        else:
+        elif encoding is not None and self._waiting + size <= WAITING:
             texts = await self._elsewhere(encoding, content.texts, size)
+        else:
+            texts = sum(estimated(text, counting.per_cent) for text in content.texts)
         return texts + _surroundings(content, counting)
 
     async def _elsewhere(self, encoding: "Encoding", texts: list[str], size: int) -> int:
