@@ -9,15 +9,24 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
+import openai
 import pytest
-from tests.gateway.gateway_harness import gateway
-from tests.real.processes import ROOT, need, running
+from tests.gateway.gateway_harness import PROVIDER_KEY, gateway
+from tests.real.processes import ROOT, fakes, need, running
+from tests.real.processes import gateway as gateway_process
 
 from fairlead.canonical.tenants import Claims, Issuer, Tenant
 from fairlead.control.issuers import Issuers
 
 pytestmark = pytest.mark.real
 CLIENT = "fairlead"
+HELLO: Any = [{"role": "user", "content": "hello"}]
+CONFIG = """
+providers: {{fake: {{kind: openai, base_url: "http://127.0.0.1:{port}/v1", api_key: {key}}}}}
+routes: [{{model: chat, deployments: [fake/m]}}]
+tenants: {{acme: {{}}}}
+issuers: [{{issuer: "{provider}", audience: fairlead, claims: {{tenant: org.tenant}}}}]
+"""
 BACK = "http://127.0.0.1/back"
 
 
@@ -78,3 +87,23 @@ async def test_a_token_that_a_real_provider_issued_is_a_caller(provider: str, tm
         assert await status(good[:-6]) == 401
         assert await status(issued(provider, "alice", "another-client")) == 401
         assert await status(issued(provider, "mallory")) == 401
+
+
+@pytest.fixture
+def served(provider: str, tmp_path: Path) -> Iterator[str]:
+    """The base URL of a running gateway whose only callers are the provider's."""
+    with fakes("--openai=127.0.0.1:0", "--key", PROVIDER_KEY) as ports:
+        config = CONFIG.format(port=ports["openai"], key=PROVIDER_KEY, provider=provider)
+        with gateway_process(tmp_path, config) as started:
+            yield started.base_url
+
+
+def test_the_running_gateway_takes_a_real_providers_tokens_from_its_first_request(provider: str, served: str) -> None:
+    alice, mallory = (issued(provider, name).decode() for name in ("alice", "mallory"))
+    with openai.OpenAI(base_url=served, api_key=alice, max_retries=0, timeout=30) as client:
+        assert client.chat.completions.create(model="chat", messages=HELLO).choices
+    with (
+        openai.OpenAI(base_url=served, api_key=mallory, max_retries=0, timeout=30) as client,
+        pytest.raises(openai.AuthenticationError, match="has no name in"),
+    ):
+        client.chat.completions.create(model="chat", messages=HELLO)

@@ -15,7 +15,9 @@ import msgspec
 
 from fairlead.canonical.routing import Snapshot
 from fairlead.control.health import Health
+from fairlead.control.issuers import Issuers
 from fairlead.http import loop
+from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.state.board import Board
 from fairlead.state.channel import Publisher
@@ -24,6 +26,8 @@ log = logging.getLogger("fairlead.control")
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the configuration file."""
+FIRST_KEYS = 3.0
+"""Seconds that the first snapshot may wait for the keys of issuers."""
 
 
 AT_START = ("host", "port", "workers", "drain", "tls_cert", "tls_key")
@@ -60,6 +64,8 @@ class Control:
     def __init__(self, post: Post, board: Board) -> None:
         self._post = post
         self._publisher = Publisher()
+        self._client = Client()
+        self._issuers = Issuers(self._client, self._publish_keys)
         self._health = Health(board, post.admin_key)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
@@ -75,6 +81,7 @@ class Control:
         self._reload()
         if self._serving is None:
             self._publish(self._post.first)
+        await self._issuers.tried(FIRST_KEYS)
         await self._publisher.listen(self._post.socket)
         server = Server(self._health, Limits(body=65536))
         await server.listen(self._post.host, self._post.port, reuse_port=True)
@@ -82,6 +89,8 @@ class Control:
         await self._stop.wait()
         for task in tasks:
             task.cancel()
+        self._issuers.close()
+        await self._client.close()
         await server.drain(1.0)
         await self._publisher.close()
 
@@ -102,12 +111,18 @@ class Control:
         log.error("config_rejected", extra={"problems": problems.splitlines()})
 
     def _publish(self, snapshot: Snapshot) -> None:
-        generation = self._publisher.publish(snapshot)
+        self._issuers.watch(snapshot.issuers)
+        generation = self._publisher.publish(self._issuers.filled(snapshot))
         log.info("config_published", extra={"version": snapshot.version, "generation": generation})
         fixed = [name for name in AT_START if getattr(snapshot.server, name) != getattr(self._post.first.server, name)]
         if fixed:
             log.warning("restart_needed", extra={"changed": [f"server.{name}" for name in fixed]})
         self._serving = snapshot
+
+    def _publish_keys(self) -> None:
+        """The configuration that holds, with the keys that issuers have now."""
+        if self._serving is not None:
+            self._publisher.publish(self._issuers.filled(self._serving))
 
     async def _reload_when_asked(self) -> None:
         while True:
