@@ -7,21 +7,20 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 from joserfc.jws import JWSRegistry
 
-from fairlead.canonical.tenants import Issuer
 from fairlead.policy.issuer_keys import PublishedKey, read
 
 
 class Ring:
-    """One issuer's keys, each for the algorithms that both it and the issuer's configuration allow."""
+    """One issuer's keys, each for the algorithms that it is for. Which of those are allowed is for others to ask."""
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, jwks: str) -> None:
         self._keys: dict[tuple[str | None, str], Key] = {}
         self._lone: dict[str, Key | None] = {}
-        for published in read(issuer.jwks).keys if issuer.jwks else ():
+        for published in read(jwks).keys if jwks else ():
             key = _imported(published)
             if key is None:
                 continue
-            for algorithm in set(published.algorithms) & set(issuer.algorithms):
+            for algorithm in published.algorithms:
                 self._keys.setdefault((published.kid, algorithm), key)
                 self._lone[algorithm] = None if algorithm in self._lone else key
 
