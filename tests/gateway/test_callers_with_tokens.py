@@ -25,7 +25,7 @@ async def served(tmp_path: Path, made: FakeIssuer, **settings: Any) -> AsyncIter
         issuer = Issuer(issuer=made.url, audience=("fairlead",), **settings)
         bare = msgspec.structs.replace(gate.world.snapshot, issuers=(issuer,), tenants={"acme": Tenant(name="acme")})
         kept = Issuers(gate.world.client, lambda: gate.world.adopt(kept.filled(bare)), at_most_every=0.02)
-        gate.world.keys_wanted = kept.wanted
+        gate.world.callers.wanted = kept.wanted
         gate.world.adopt(bare)
         kept.watch((issuer,))
         await kept.tried(5.0)

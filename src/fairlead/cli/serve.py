@@ -125,6 +125,7 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
         first=plan.first,
         admin_key=plan.admin_key,
     )
+    machine = machine_name(plan.data)
     supervisor.add(Child(name="control", run=partial(control.control, control_post, board), tier=1))
     for number in range(plan.workers):
         post = worker.Post(
@@ -133,11 +134,26 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
             port=listen.port,
             socket=folder / "control",
             journals=plan.data / "journal",
+            state=plan.data / "state" / "limits",
+            keys=plan.data / "state" / "keys",
+            machine=machine,
             lifeline=supervisor.lifeline,
         )
         work = partial(worker.work, post, board)
         supervisor.add(Child(name=f"worker-{number}", run=work, on_death=partial(board.clear, number)))
     return supervisor.run()
+
+
+def machine_name(data: Path) -> str:
+    """What names this machine among those that share its state; made at the first start, kept in the data folder."""
+    file = data / "machine"
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), file.open("x") as stream:
+            stream.write(secrets.token_hex(4))
+        return file.read_text()
+    except OSError as error:
+        raise UnusableError(f"{data} cannot be written: {error.strerror}; choose another with --data") from None
 
 
 def _compiled(plan: Plan) -> Snapshot:

@@ -103,7 +103,7 @@ class Binder:
     def _listed(self, node: yaml.Node, shape: Listed, path: str) -> Any:
         if is_null(node):
             return frozenset() if shape.unordered else ()
-        if shape.lone and isinstance(node, yaml.ScalarNode):
+        if shape.single and isinstance(node, yaml.MappingNode if isinstance(shape.item, Record) else yaml.ScalarNode):
             value = self.bind(node, shape.item, path)
             return MISSING if value is MISSING else (value,)
         if not isinstance(node, yaml.SequenceNode):

@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from fairlead.canonical import routing
-from fairlead.canonical.tenants import Tenant, VirtualKey
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.catalog.table import Catalog
-from fairlead.config import model
+from fairlead.config import model, stores, tenancy
 from fairlead.config.deployments import Endpoint, deployment_of, endpoints
 from fairlead.config.issuers import issuers_of
+from fairlead.config.limits import check_limits, check_tenant, check_tier, limits_of, scoped_of, tenants_of, tiers_of
 from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
 from fairlead.config.units import is_loopback
 
 SHORTEST_KEY = 20
+SHORTEST_PEPPER = 32
+GENERATED = "fl_"
+"""How a key begins that was made at run time; it carries a checksum."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,22 +48,25 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         return None
     routes = tuple(_route(route, own, config) for route in config.routes)
     secrets = _secrets(known, routes, world, findings)
-    keys = _keys(config, world, findings)
-    issuers = issuers_of(config, (), findings)
-    _check_exposure(config, world, findings)
-    if findings.has_errors():
-        return None
+    pepper = _pepper(config.pepper, "pepper", world, findings) or world.pepper
     snapshot = routing.Snapshot(
         version="",
         routes=routes,
-        keys=keys,
-        pepper=world.pepper,
+        keys=_keys(config, pepper, world, findings),
+        pepper=pepper,
+        old_pepper=_pepper(config.old_pepper, "old_pepper", world, findings),
+        tiers=tiers_of(config, findings),
+        tenants=tenants_of(config, findings),
+        scoped=scoped_of(config, findings),
+        sharing=_sharing(config, world, findings),
+        issuers=issuers_of(config, (), findings),
         secrets=secrets,
         server=_server(config.server),
-        tenants={name: Tenant(name=name, tags=tuple(tenant.tags.items())) for name, tenant in config.tenants.items()},
-        issuers=issuers,
-        open=not config.keys and not config.issuers,
+        open=not (config.keys or config.issuers) and is_loopback(config.server.listen.host),
     )
+    _check_exposure(config, world, findings)
+    if findings.has_errors():
+        return None
     return msgspec.structs.replace(snapshot, version=_version(snapshot))
 
 
@@ -187,7 +194,30 @@ def _resolved(secret: Secret, path: str, world: World, findings: Findings) -> st
         return None
 
 
-def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, VirtualKey]:
+def _pepper(secret: Secret | None, path: str, world: World, findings: Findings) -> bytes:
+    """The bytes of a pepper; empty where none is configured, or none can be used."""
+    if secret is None:
+        return b""
+    value = _resolved(secret, path, world, findings)
+    if value is not None and len(value) < SHORTEST_PEPPER:
+        findings.error(
+            path, f"has {len(value)} characters; it must have {SHORTEST_PEPPER} or more: openssl rand -hex 32 makes one"
+        )
+    return (value or "").encode()
+
+
+def _sharing(config: model.Config, world: World, findings: Findings) -> routing.Sharing:
+    """Where limits are counted. A URL that cannot be resolved leaves the state to this machine, with a warning."""
+    value = _resolved(config.state, "state", world, findings) or "local"
+    if value != "local":
+        try:
+            stores.checked(value, stores.STATE_SCHEMES, "redis://host:6379 or valkey://host:6379")
+        except ValueError as error:
+            findings.error("state", str(error))
+    return routing.Sharing(state=value, instances=config.outage.instances, float=config.outage.budget)
+
+
+def _keys(config: model.Config, pepper: bytes, world: World, findings: Findings) -> dict[str, VirtualKey]:
     models = {route.model for route in config.routes}
     found: dict[str, VirtualKey] = {}
     names: set[str] = set()
@@ -198,27 +228,50 @@ def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, V
         names.add(key.name)
         _check_key(key, config, models, findings, path=path)
         value = _resolved(key.key, f"{path}.key", world, findings)
-        if value is None:
+        if value is None or not _is_usable(value, world, findings, path=f"{path}.key"):
             continue
-        if len(value) < world.shortest_key:
-            findings.error(
-                f"{path}.key", f"the key has {len(value)} characters; it must have {world.shortest_key} or more"
-            )
-            continue
-        digest = hmac.digest(world.pepper, value.encode(), "sha256").hex()
+        digest = hmac.digest(pepper, value.encode(), "sha256").hex()
         if digest in found:
-            findings.error(f"{path}.key", f"the keys {found[digest].id!r} and {key.name!r} are the same")
-        found[digest] = VirtualKey(id=key.name, tenant=key.tenant or "", models=key.models)
+            findings.error(f"{path}.key", f"the keys {found[digest].name!r} and {key.name!r} are the same")
+        found[digest] = _key(key)
     return found
 
 
-def _check_key(key: model.Key, config: model.Config, models: set[str], findings: Findings, *, path: str) -> None:
-    if key.tenant is not None and key.tenant not in config.tenants:
-        hint = did_you_mean(key.tenant, config.tenants) or "; add it under tenants"
-        findings.error(f"{path}.tenant", f"there is no tenant {key.tenant!r}{hint}")
+def _key(key: tenancy.Key) -> VirtualKey:
+    return VirtualKey(
+        id=key.name,
+        name=key.name,
+        tenant=key.tenant or "",
+        tier=key.tier or "",
+        limits=limits_of(key.limits),
+        models=key.models or key.limits.models,
+        routes=key.routes,
+        cidrs=key.cidrs,
+        tags=tuple(sorted(key.tags.items())),
+        expires_at=key.expires,
+    )
+
+
+def _is_usable(value: str, world: World, findings: Findings, *, path: str) -> bool:
+    if len(value) < world.shortest_key:
+        findings.error(path, f"the key has {len(value)} characters; it must have {world.shortest_key} or more")
+        return False
+    if value.startswith(GENERATED):
+        findings.error(path, f"keys that begin with {GENERATED} are made by 'fairlead keys create'; choose another")
+        return False
+    return True
+
+
+def _check_key(key: tenancy.Key, config: model.Config, models: set[str], findings: Findings, *, path: str) -> None:
+    check_tenant(key.tenant, config, findings, path=f"{path}.tenant")
+    check_tier(key.tier, config, findings, path=f"{path}.tier")
+    check_limits(key.limits, findings, path=f"{path}.limits")
     for place, name in enumerate(key.models):
         if not any(overlap(name, route) for route in models):
             findings.error(f"{path}.models[{place}]", f"no route serves {name!r}{did_you_mean(name, models)}")
+    for place, name in enumerate(key.routes):
+        if name not in models:
+            findings.error(f"{path}.routes[{place}]", f"there is no route {name!r}{did_you_mean(name, models)}")
 
 
 def overlap(one: str, other: str) -> bool:
@@ -233,8 +286,10 @@ def overlap(one: str, other: str) -> bool:
 
 def _check_exposure(config: model.Config, world: World, findings: Findings) -> None:
     """No keys and no admin key are for loopback only."""
-    if not config.keys and not config.issuers and not is_loopback(config.server.listen.host):
-        findings.error("server.listen", "without keys the gateway listens on loopback only; add keys or use 127.0.0.1")
+    if not (config.keys or config.issuers or is_loopback(config.server.listen.host)):
+        findings.warn(
+            "server.listen", "no keys here and not on loopback: only keys of 'fairlead keys create' are taken"
+        )
     if is_loopback(config.admin.listen.host):
         return
     if config.admin.key is None:
@@ -263,5 +318,15 @@ def _version(snapshot: routing.Snapshot) -> str:
     macs = {
         name: hmac.digest(snapshot.pepper, value.encode(), "sha256").hex() for name, value in snapshot.secrets.items()
     }
-    content = (snapshot.routes, snapshot.keys, snapshot.server, snapshot.open, snapshot.tenants, snapshot.issuers, macs)
+    shared = hmac.digest(snapshot.pepper, snapshot.sharing.state.encode(), "sha256").hex()
+    content = (
+        snapshot.routes,
+        snapshot.keys,
+        snapshot.server,
+        snapshot.open,
+        (snapshot.tiers, snapshot.tenants, snapshot.scoped, snapshot.issuers),
+        (shared, snapshot.sharing.instances, snapshot.sharing.float),
+        hmac.digest(snapshot.pepper, b"pepper" + snapshot.old_pepper, "sha256").hex(),
+        macs,
+    )
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:12]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from importlib.util import find_spec
 
 from fairlead.canonical.tenants import Claims, Issuer
-from fairlead.config import model
+from fairlead.config import model, tenancy
 from fairlead.config.problems import Findings, did_you_mean
 
 LONGEST_LEEWAY = 600.0
@@ -40,7 +40,7 @@ def issuers_of(
     return tuple(_issuer(issuer) for issuer in config.issuers)
 
 
-def _check(issuer: model.Issuer, path: str, findings: Findings) -> None:
+def _check(issuer: tenancy.Issuer, path: str, findings: Findings) -> None:
     for key, meant in (("audience", issuer.audience), ("algorithms", issuer.algorithms)):
         if not meant:
             findings.error(f"{path}.{key}", "is empty, so that no token would be taken; name at least one")
@@ -48,7 +48,7 @@ def _check(issuer: model.Issuer, path: str, findings: Findings) -> None:
         findings.error(f"{path}.leeway", "is longer than 10m; set the clocks instead")
 
 
-def _check_name(issuer: model.Issuer, key: str, known: Collection[str], findings: Findings, *, path: str) -> None:
+def _check_name(issuer: tenancy.Issuer, key: str, known: Collection[str], findings: Findings, *, path: str) -> None:
     """A tenant or a tier that holds for all of an issuer's callers."""
     name: str | None = getattr(issuer, key)
     if name is None:
@@ -61,7 +61,7 @@ def _check_name(issuer: model.Issuer, key: str, known: Collection[str], findings
         )
 
 
-def _issuer(issuer: model.Issuer) -> Issuer:
+def _issuer(issuer: tenancy.Issuer) -> Issuer:
     claims = issuer.claims
     return Issuer(
         issuer=issuer.issuer,

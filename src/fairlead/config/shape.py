@@ -5,11 +5,11 @@ It must not know YAML or any particular key.
 
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from fairlead.config.units import ONE_OR_MORE, TEXT, Unit
+from fairlead.config.units import TEXT, Unit
 
 
 class Scalar(msgspec.Struct, frozen=True):
@@ -23,11 +23,15 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A sequence; `unordered` makes it a set, without repetition. `lone`: one value may stand for a list of one."""
+    """A sequence; `unordered` makes it a set, without repetition; `single` lets one item stand for a list of it."""
 
     item: "Shape"
     unordered: bool
-    lone: bool = False
+    single: bool = False
+
+
+ONE_OR_MANY = "one or many"
+"""In the annotation of a tuple: one item need not be written as a list."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -79,10 +83,8 @@ def shape_of(hint: Any) -> Shape:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         unit = next((meta for meta in arguments[1:] if isinstance(meta, Unit)), None)
-        if unit is not None:
-            return Scalar(unit)
-        inner = shape_of(arguments[0])
-        return Listed(inner.item, inner.unordered, lone=True) if _is_lone(inner, arguments) else inner
+        inner = Scalar(unit) if unit else shape_of(arguments[0])
+        return msgspec.structs.replace(inner, single=True) if ONE_OR_MANY in arguments[1:] else inner
     if origin is Literal:
         return Words(arguments)
     if origin in (tuple, frozenset):
@@ -96,10 +98,6 @@ def shape_of(hint: Any) -> Shape:
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         return record_of(hint)
     raise TypeError(f"no shape for {hint!r}")
-
-
-def _is_lone(shape: Shape, arguments: tuple[Any, ...]) -> TypeGuard[Listed]:
-    return ONE_OR_MORE in arguments and isinstance(shape, Listed)
 
 
 def _field(field: msgspec.structs.FieldInfo) -> Field:

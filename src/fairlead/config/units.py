@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-_DURATIONS = {"mo": 2_592_000.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
+_DURATIONS = {"mo": 2_592_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
 _SIZES = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "GB": 1000**3, "MB": 1000**2, "kB": 1000, "B": 1}
 _COUNTS = {"G": 1_000_000_000, "M": 1_000_000, "k": 1_000, "": 1}
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|mo|m|h|d)", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|mo|m|h|d|w)", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12})(B|kB|MB|GB|KiB|MiB|GiB)?", re.ASCII)
 _COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMG]?)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
@@ -43,10 +43,12 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `200ms`, `5s`, `1m`, `1h`, `1d` or `1mo` (30 days)."""
+    """Seconds of `200ms`, `5s`, `1m`, `1h`, `1d`, `1w` or `1mo` (30 days)."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{shown(text)} is not a duration; write a number and a unit: 200ms, 5s, 1m, 1h, 1d or 1mo")
+        raise ValueError(
+            f"{shown(text)} is not a duration; write a number and a unit: 200ms, 5s, 1m, 1h, 1d, 1w or 1mo"
+        )
     return float(match[1]) * _DURATIONS[match[2]]
 
 
@@ -268,5 +270,3 @@ KeysUrl = Annotated[
         schema={"type": "string", "pattern": f'^(?:{_URL.pattern})(?:\\?[!-"$-~]*)?$'},
     ),
 ]
-ONE_OR_MORE = object()
-"""Marks a list in whose place one value may stand."""

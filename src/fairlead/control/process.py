@@ -1,4 +1,4 @@
-"""The control process: one event loop that publishes snapshots and answers health questions on the admin port.
+"""The control process: one event loop that publishes snapshots, follows the keys' database and answers the admin port.
 
 It knows the configuration's file only by its time stamp; compiling is a function that it is given. A configuration
 that does not compile never replaces one that did.
@@ -10,17 +10,23 @@ import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from fairlead.canonical.routing import Snapshot
+from fairlead.control.admin import Admin, refuse
 from fairlead.control.health import Health
 from fairlead.control.issuers import Issuers
+from fairlead.control.key_post import KeyPost
 from fairlead.http import loop
 from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.state.board import Board
-from fairlead.state.channel import Publisher
+from fairlead.state.channel import Notice, Publisher
+
+if TYPE_CHECKING:
+    from fairlead.control.keeping import Keeping
 
 log = logging.getLogger("fairlead.control")
 
@@ -53,6 +59,8 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     first: Snapshot
     """What the family was started with: served when the file is bad at a time when nothing else is known."""
     admin_key: str | None = None
+    keys: KeyPost | None = None
+    """None: this gateway has the keys of its configuration only."""
 
     def __repr__(self) -> str:
         return f"Post({self.host}:{self.port})"
@@ -63,10 +71,11 @@ class Control:
 
     def __init__(self, post: Post, board: Board) -> None:
         self._post = post
-        self._publisher = Publisher()
+        self._publisher = Publisher(self._heed)
         self._client = Client()
         self._issuers = Issuers(self._client, self._publish_keys)
-        self._health = Health(board, post.admin_key)
+        self._health = Health(board)
+        self._keeping = _keeping(post.keys, board) if post.keys is not None else None
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         self._serving: Snapshot | None = None
@@ -81,10 +90,11 @@ class Control:
         self._reload()
         if self._serving is None:
             self._publish(self._post.first)
+        if self._keeping is not None:
+            await self._keeping.start()
         await self._issuers.tried(FIRST_KEYS)
         await self._publisher.listen(self._post.socket)
-        server = Server(self._health, Limits(body=65536))
-        await server.listen(self._post.host, self._post.port, reuse_port=True)
+        server = await self._admin_port()
         tasks = [asyncio.create_task(self._watch(stamp)), asyncio.create_task(self._reload_when_asked())]
         await self._stop.wait()
         for task in tasks:
@@ -92,7 +102,16 @@ class Control:
         self._issuers.close()
         await self._client.close()
         await server.drain(1.0)
+        if self._keeping is not None:
+            await self._keeping.close()
         await self._publisher.close()
+
+    async def _admin_port(self) -> Server:
+        entries = self._health.entries() + (self._keeping.entries() if self._keeping is not None else ())
+        admin = Admin(entries, self._post.admin_key, asyncio.get_running_loop().time)
+        server = Server(admin, Limits(body=65536), refuse=refuse)
+        await server.listen(self._post.host, self._post.port, reuse_port=True)
+        return server
 
     def _reload(self) -> None:
         try:
@@ -118,6 +137,11 @@ class Control:
         if fixed:
             log.warning("restart_needed", extra={"changed": [f"server.{name}" for name in fixed]})
         self._serving = snapshot
+
+    def _heed(self, notice: Notice) -> None:
+        """What a worker has noticed."""
+        if notice.kind == "issuer":
+            self._issuers.wanted(notice.name)
 
     def _publish_keys(self) -> None:
         """The configuration that holds, with the keys that issuers have now."""
@@ -149,6 +173,13 @@ class Control:
     def _orphaned(self) -> None:
         asyncio.get_running_loop().remove_reader(self._post.lifeline)
         self._stop.set()
+
+
+def _keeping(post: KeyPost, board: Board) -> "Keeping":
+    """Imported here, in the control process alone: the workers are forked without the drivers of databases."""
+    from fairlead.control.keeping import Keeping
+
+    return Keeping(post, board)
 
 
 def control(post: Post, board: Board) -> None:
