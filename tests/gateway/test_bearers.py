@@ -318,6 +318,13 @@ def test_only_a_missing_key_makes_an_issuer_be_asked(case: str) -> None:
     assert not asked
 
 
+def test_a_token_that_names_no_key_may_be_of_a_later_one() -> None:
+    asked: list[str] = []
+    made = Bearers((issuer(),), Clock(), wanted=asked.append)
+    assert refused(token(key=rsa("next"), header={"kid": None}), made) == UNPROVEN
+    assert asked == [ISSUER]
+
+
 def test_an_issuer_keeps_its_keys_when_a_snapshot_brings_none() -> None:
     had = issuer(rsa())
     bare = Issuer(issuer=ISSUER, audience=("another",))

@@ -3,7 +3,9 @@
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -32,10 +34,19 @@ BACK = "http://127.0.0.1/back"
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[str]:
-    """The provider's URL. Its user alice works for acme."""
-    program = need(ROOT / ".servers" / "bin" / "oidc-provider-mock")
+    with providing(free_port()) as url:
+        yield url
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def providing(port: int) -> Iterator[str]:
+    """A provider with a key of its own, and its URL. Its user alice works for acme."""
+    program = need(ROOT / ".servers" / "bin" / "oidc-provider-mock")
     alice = json.dumps({"sub": "alice", "org": {"tenant": "acme"}, "groups": ["ml", "web"], "email": "alice@acme.com"})
     with running([program, "--port", str(port), "--user-claims", alice]) as started:
         started.wait_for(lambda line: True if "Uvicorn running on" in line else None)
@@ -88,8 +99,8 @@ async def test_a_token_that_a_real_provider_issued_is_a_caller(provider: str, tm
         assert await status(issued(provider, "mallory")) == 401
 
 
-@pytest.fixture
-def served(provider: str, tmp_path: Path) -> Iterator[str]:
+@contextmanager
+def serving(provider: str, tmp_path: Path) -> Iterator[str]:
     """The base URL of a running gateway whose only callers are the provider's."""
     with fakes("--openai=127.0.0.1:0", "--key", PROVIDER_KEY) as ports:
         config = CONFIG.format(port=ports["openai"], key=PROVIDER_KEY, provider=provider)
@@ -97,12 +108,40 @@ def served(provider: str, tmp_path: Path) -> Iterator[str]:
             yield started.base_url
 
 
-def test_the_running_gateway_takes_a_real_providers_tokens_from_its_first_request(provider: str, served: str) -> None:
+def said(base_url: str, presented: str) -> str:
+    """What a caller with this token is told: `ok`, or why not."""
+    with openai.OpenAI(base_url=base_url, api_key=presented, max_retries=0, timeout=30) as client:
+        try:
+            client.chat.completions.create(model="chat", messages=HELLO)
+        except openai.AuthenticationError as error:
+            return error.message
+        return "ok"
+
+
+def test_the_running_gateway_takes_a_real_providers_tokens_from_its_first_request(
+    provider: str, tmp_path: Path
+) -> None:
     alice, mallory = (issued(provider, name).decode() for name in ("alice", "mallory"))
-    with openai.OpenAI(base_url=served, api_key=alice, max_retries=0, timeout=30) as client:
-        assert client.chat.completions.create(model="chat", messages=HELLO).choices
-    with (
-        openai.OpenAI(base_url=served, api_key=mallory, max_retries=0, timeout=30) as client,
-        pytest.raises(openai.AuthenticationError, match="has no name in"),
-    ):
-        client.chat.completions.create(model="chat", messages=HELLO)
+    with serving(provider, tmp_path) as base_url:
+        assert said(base_url, alice) == "ok"
+        assert "has no name in 'org.tenant'" in said(base_url, mallory)
+
+
+def test_the_running_gateway_finds_a_real_providers_new_keys_when_it_meets_them(tmp_path: Path) -> None:
+    """A worker tells control, which asks the provider at most every 10 s."""
+    port = free_port()
+    with ExitStack() as programs:
+        first = ExitStack()
+        programs.push(first)
+        provider = first.enter_context(providing(port))
+        old = issued(provider, "alice").decode()
+        base_url = programs.enter_context(serving(provider, tmp_path))
+        assert said(base_url, old) == "ok"
+        first.close()
+        programs.enter_context(providing(port))
+        new = issued(provider, "alice").decode()
+        deadline = time.monotonic() + 30
+        while said(base_url, new) != "ok":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert "is not accepted here" in said(base_url, old)

@@ -25,17 +25,18 @@ class Ring:
                 self._lone[algorithm] = None if algorithm in self._lone else key
 
     def proves(self, kid: str | None, algorithm: str, signed: bytes, signature: bytes) -> bool | None:
-        """Whether the key of that id has signed; None: there is no such key for that algorithm.
+        """Whether the key of that id has signed; None: perhaps a key has that is not known here.
 
-        A token that names no key is checked with the only one that it can be.
+        A token that names no key is checked with the only one that it can be, and may be of a later one.
         """
         key = self._lone.get(algorithm) if kid is None else self._keys.get((kid, algorithm))
         if key is None:
             return None
         try:
-            return JWSRegistry.algorithms[algorithm].verify(signed, signature, key)
+            right = JWSRegistry.algorithms[algorithm].verify(signed, signature, key)
         except (JoseError, ValueError):
-            return False
+            right = False
+        return right or (None if kid is None else False)
 
 
 def _imported(published: PublishedKey) -> Key | None:
