@@ -17,11 +17,13 @@ import msgspec
 from fairlead.canonical.routing import Snapshot
 from fairlead.control.admin import Admin, refuse
 from fairlead.control.health import Health
+from fairlead.control.issuers import Issuers
 from fairlead.control.key_post import KeyPost
 from fairlead.http import loop
+from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.state.board import Board
-from fairlead.state.channel import Publisher
+from fairlead.state.channel import Notice, Publisher
 
 if TYPE_CHECKING:
     from fairlead.control.keeping import Keeping
@@ -30,6 +32,8 @@ log = logging.getLogger("fairlead.control")
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the configuration file."""
+FIRST_KEYS = 3.0
+"""Seconds that the first snapshot may wait for the keys of issuers."""
 
 
 AT_START = ("host", "port", "workers", "drain", "tls_cert", "tls_key")
@@ -67,7 +71,9 @@ class Control:
 
     def __init__(self, post: Post, board: Board) -> None:
         self._post = post
-        self._publisher = Publisher()
+        self._publisher = Publisher(self._heed)
+        self._client = Client()
+        self._issuers = Issuers(self._client, self._publish_keys)
         self._health = Health(board)
         self._keeping = _keeping(post.keys, board) if post.keys is not None else None
         self._stop = asyncio.Event()
@@ -86,12 +92,15 @@ class Control:
             self._publish(self._post.first)
         if self._keeping is not None:
             await self._keeping.start()
+        await self._issuers.tried(FIRST_KEYS)
         await self._publisher.listen(self._post.socket)
         server = await self._admin_port()
         tasks = [asyncio.create_task(self._watch(stamp)), asyncio.create_task(self._reload_when_asked())]
         await self._stop.wait()
         for task in tasks:
             task.cancel()
+        self._issuers.close()
+        await self._client.close()
         await server.drain(1.0)
         if self._keeping is not None:
             await self._keeping.close()
@@ -121,12 +130,23 @@ class Control:
         log.error("config_rejected", extra={"problems": problems.splitlines()})
 
     def _publish(self, snapshot: Snapshot) -> None:
-        generation = self._publisher.publish(snapshot)
+        self._issuers.watch(snapshot.issuers)
+        generation = self._publisher.publish(self._issuers.filled(snapshot))
         log.info("config_published", extra={"version": snapshot.version, "generation": generation})
         fixed = [name for name in AT_START if getattr(snapshot.server, name) != getattr(self._post.first.server, name)]
         if fixed:
             log.warning("restart_needed", extra={"changed": [f"server.{name}" for name in fixed]})
         self._serving = snapshot
+
+    def _heed(self, notice: Notice) -> None:
+        """What a worker has noticed."""
+        if notice.kind == "issuer":
+            self._issuers.wanted(notice.name)
+
+    def _publish_keys(self) -> None:
+        """The configuration that holds, with the keys that issuers have now."""
+        if self._serving is not None:
+            self._publisher.publish(self._issuers.filled(self._serving))
 
     async def _reload_when_asked(self) -> None:
         while True:
