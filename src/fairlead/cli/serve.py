@@ -22,12 +22,15 @@ from fairlead.canonical.routing import Snapshot
 from fairlead.cli.logs import log_to_stderr
 from fairlead.config.compile import SHORTEST_KEY, is_loopback
 from fairlead.config.load import ENVIRONMENT, Loaded, load
+from fairlead.config.secrets import Fetched
 from fairlead.config.units import Address, format_address, parse_address
 from fairlead.control import process as control
+from fairlead.control.secrets.store import Machine
 from fairlead.fakes import demo
 from fairlead.fakes import process as fakes
 from fairlead.gateway import worker
 from fairlead.state.board import Board, is_ready
+from fairlead.state.keepsake import Keepsake
 from fairlead.supervisor import Child, Supervisor, log
 
 DEMO_FILE = "demo.yaml"
@@ -43,9 +46,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     drain: float
     data: Path
     file: str
-    load: Callable[[], Loaded]
+    load: Callable[..., Loaded]
+    """With `fetched`: what stores gave."""
     first: Snapshot
     admin_key: str | None
+    admin_guarded: bool
+    told: frozenset[str]
+    """Warnings that are on stderr already."""
 
     def __repr__(self) -> str:
         return f"Plan({self.file})"
@@ -73,7 +80,7 @@ class UnusableError(Exception):
     """Why nothing can be served."""
 
 
-def _plan(args: argparse.Namespace, file: str | None, loading: Callable[[str | None], Loaded]) -> Plan:
+def _plan(args: argparse.Namespace, file: str | None, loading: Callable[..., Loaded]) -> Plan:
     if args.demo and args.config:
         raise UnusableError("--demo has a configuration of its own; leave --config out")
     loaded = loading(file)
@@ -86,7 +93,7 @@ def _plan(args: argparse.Namespace, file: str | None, loading: Callable[[str | N
     admin = _address(args.admin_listen, "--admin-listen") or config.admin.listen
     if loaded.snapshot.open and not is_loopback(listen.host):
         raise UnusableError(f"without keys the gateway listens on loopback only, not on {listen.host}; add keys")
-    if loaded.admin_key is None and not is_loopback(admin.host):
+    if config.admin.key is None and not is_loopback(admin.host):
         raise UnusableError(f"without admin.key the admin port listens on loopback only, not on {admin.host}")
     return Plan(
         listen=listen,
@@ -98,6 +105,8 @@ def _plan(args: argparse.Namespace, file: str | None, loading: Callable[[str | N
         load=partial(loading, None if loaded.file == ENVIRONMENT else loaded.file),
         first=loaded.snapshot,
         admin_key=loaded.admin_key,
+        admin_guarded=config.admin.key is not None,
+        told=frozenset(str(problem) for problem in loaded.problems),
     )
 
 
@@ -108,6 +117,7 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
     if listen.port == admin_listen.port:
         raise UnusableError(f"the proxy and the admin port are both {listen.port}; give them two")
     board = Board(plan.workers)
+    keepsake = Keepsake()
     supervisor = Supervisor(
         drain=plan.drain,
         is_ready=lambda: all(is_ready(figures) for figures in board.all()),
@@ -124,6 +134,10 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
         compile=partial(_compiled, plan),
         first=plan.first,
         admin_key=plan.admin_key,
+        admin_guarded=plan.admin_guarded,
+        machine=Machine(environ=dict(os.environ)),
+        keepsake=keepsake,
+        told=plan.told,
     )
     supervisor.add(Child(name="control", run=partial(control.control, control_post, board), tier=1))
     for number in range(plan.workers):
@@ -135,18 +149,23 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
             journals=plan.data / "journal",
             lifeline=supervisor.lifeline,
         )
-        work = partial(worker.work, post, board)
+        work = partial(_work, post, board, keepsake)
         supervisor.add(Child(name=f"worker-{number}", run=work, on_death=partial(board.clear, number)))
     return supervisor.run()
 
 
-def _compiled(plan: Plan) -> Snapshot:
-    loaded = plan.load()
+def _work(post: worker.Post, board: Board, keepsake: Keepsake) -> None:
+    keepsake.close()  # what control keeps for itself is none of a worker's business
+    worker.work(post, board)
+
+
+def _compiled(plan: Plan, fetched: Fetched) -> Loaded:
+    loaded = plan.load(fetched=fetched)
     if loaded.snapshot is None:
         raise control.ConfigRejectedError("\n".join(str(problem) for problem in loaded.errors))
     if loaded.snapshot.open and not is_loopback(plan.listen.host):
         raise control.ConfigRejectedError(f"no keys, while the gateway listens on {plan.listen.host}; add keys")
-    return loaded.snapshot
+    return loaded
 
 
 def _announce(listen: Address, admin: Address, plan: Plan) -> None:

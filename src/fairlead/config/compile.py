@@ -15,7 +15,15 @@ from fairlead.catalog.table import Catalog
 from fairlead.config import model
 from fairlead.config.deployments import Endpoint, deployment_of, endpoints
 from fairlead.config.problems import Findings, did_you_mean
-from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
+from fairlead.config.secrets import (
+    Fetched,
+    Secret,
+    UnaskedError,
+    UnresolvedError,
+    is_placeholder,
+    read_text,
+    resolve,
+)
 
 SHORTEST_KEY = 20
 
@@ -28,6 +36,8 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     pepper: bytes = b""
     read_file: Callable[[str], str] = read_text
     shortest_key: int = SHORTEST_KEY
+    fetched: Fetched | None = None
+    """What stores over the network gave; None: none has been asked, and their absence is no news."""
 
 
 def compile_config(config: model.Config, world: World, findings: Findings) -> routing.Snapshot | None:
@@ -184,7 +194,9 @@ def _secrets(
 
 def _resolved(secret: Secret, path: str, world: World, findings: Findings) -> str | None:
     try:
-        return resolve(secret, world.environ, world.read_file)
+        return resolve(secret, world.environ, world.read_file, world.fetched)
+    except UnaskedError:
+        return None
     except UnresolvedError as error:
         findings.warn(path, str(error))
         return None
@@ -201,18 +213,24 @@ def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, r
         names.add(key.name)
         _check_key(key, config, models, findings, path=path)
         value = _resolved(key.key, f"{path}.key", world, findings)
-        if value is None:
-            continue
-        if len(value) < world.shortest_key:
-            findings.error(
-                f"{path}.key", f"the key has {len(value)} characters; it must have {world.shortest_key} or more"
-            )
+        if value is None or not _is_strong(value, f"{path}.key", world, findings):
             continue
         digest = hmac.digest(world.pepper, value.encode(), "sha256").hex()
         if digest in found:
             findings.error(f"{path}.key", f"the keys {found[digest].id!r} and {key.name!r} are the same")
         found[digest] = routing.VirtualKey(id=key.name, tenant=key.tenant or "", models=key.models)
     return found
+
+
+def _is_strong(value: str, path: str, world: World, findings: Findings) -> bool:
+    """Whether nobody can guess a key that lets others in; an error where somebody can."""
+    if len(value) < world.shortest_key:
+        findings.error(path, f"the key has {len(value)} characters; it must have {world.shortest_key} or more")
+    elif is_placeholder(value):
+        findings.error(path, "the key is an example's placeholder; make one of your own, with `openssl rand -hex 24`")
+    else:
+        return True
+    return False
 
 
 def _check_key(key: model.Key, config: model.Config, models: set[str], findings: Findings, *, path: str) -> None:
@@ -238,12 +256,18 @@ def _check_exposure(config: model.Config, world: World, findings: Findings) -> N
     """No keys and no admin key are for loopback only."""
     if not config.keys and not is_loopback(config.server.listen.host):
         findings.error("server.listen", "without keys the gateway listens on loopback only; add keys or use 127.0.0.1")
-    if is_loopback(config.admin.listen.host):
-        return
+    beyond = not is_loopback(config.admin.listen.host)
     if config.admin.key is None:
-        findings.error("admin.listen", "without admin.key the admin port listens on loopback only")
-    elif _resolved(config.admin.key, "admin.key", world, findings) is None:
+        if beyond:
+            findings.error("admin.listen", "without admin.key the admin port listens on loopback only")
+        return
+    value = _resolved(config.admin.key, "admin.key", world, findings)
+    if value is not None:
+        _is_strong(value, "admin.key", world, findings)
+    elif not config.admin.key.is_remote and beyond:
         findings.error("admin.key", "the admin port would listen beyond loopback without a key")
+    elif not config.admin.key.is_remote or world.fetched is not None:
+        findings.warn("admin.key", "until it has a value, the admin port answers nobody")
 
 
 def _server(server: model.Server) -> routing.Server:
@@ -259,6 +283,12 @@ def _server(server: model.Server) -> routing.Server:
         tls_cert=server.tls.cert if server.tls else None,
         tls_key=server.tls.key if server.tls else None,
     )
+
+
+def with_secrets(snapshot: routing.Snapshot, secrets: Mapping[str, str]) -> routing.Snapshot:
+    """The same snapshot with other credentials, under the version that this makes."""
+    changed = msgspec.structs.replace(snapshot, secrets=dict(secrets))
+    return msgspec.structs.replace(changed, version=_version(changed))
 
 
 def _version(snapshot: routing.Snapshot) -> str:

@@ -14,7 +14,7 @@ from fairlead.config import model
 from fairlead.config.bind import bind
 from fairlead.config.compile import SHORTEST_KEY, World, compile_config
 from fairlead.config.problems import Findings, Place, Problem
-from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
+from fairlead.config.secrets import Fetched, Secret, UnresolvedError, read_text, resolve
 from fairlead.config.shipped import catalog
 from fairlead.config.source import MAX_BYTES
 
@@ -57,9 +57,17 @@ def load(
     pepper: bytes = b"",
     read_file: Callable[[str], str] = read_text,
     shortest_key: int = SHORTEST_KEY,
+    fetched: Fetched | None = None,
 ) -> Loaded:
     """The configuration at `path`, else $FAIRLEAD_CONFIG, else ./fairlead.yaml, else from the environment's keys."""
-    world = World(environ=environ, catalog=catalog(), pepper=pepper, read_file=read_file, shortest_key=shortest_key)
+    world = World(
+        environ=environ,
+        catalog=catalog(),
+        pepper=pepper,
+        read_file=read_file,
+        shortest_key=shortest_key,
+        fetched=fetched,
+    )
     chosen = path or environ.get(FILE_VARIABLE) or None
     if chosen is None and not Path(DEFAULT_FILE).exists():
         return _from_environment(world)
@@ -123,7 +131,7 @@ def _compiled(config: model.Config, world: World, findings: Findings) -> Loaded:
 
 def _admin_key(secret: Secret | None, world: World) -> str | None:
     try:
-        return resolve(secret, world.environ, world.read_file) if secret else None
+        return resolve(secret, world.environ, world.read_file, world.fetched) if secret else None
     except UnresolvedError:
         return None
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 
 import msgspec
 
+from fairlead.control.secrets.keyring import Told
 from fairlead.http.server import Exchange
 from fairlead.state.board import Board, Figures, is_ready
 
@@ -33,20 +34,34 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     config_version: str
     config_error: str | None
+    secrets: list[Told]
+    """References that come over the network; values are never among them."""
     workers: list[WorkerHealth]
 
 
 class Health:
     """The handler of every exchange on the admin port."""
 
-    def __init__(self, board: Board, key: str | None) -> None:
+    def __init__(self, board: Board, key: str | None, *, guarded: bool | None = None) -> None:
+        """`guarded`: a key is wanted, also while none is known (`key` None), when nobody is let in."""
         self._board = board
         self._key = key
+        self._guarded = key is not None if guarded is None else guarded
         self._version = ""
         self._error: str | None = None
+        self._secrets: list[Told] = []
 
     def accepted(self, version: str) -> None:
         self._version, self._error = version, None
+
+    def guard(self, key: str | None) -> None:
+        """The key has this value now; None: the last one stays."""
+        if key is not None:
+            self._key, self._guarded = key, True
+
+    def secrets(self, told: list[Told]) -> None:
+        """How the secrets that come over the network are doing."""
+        self._secrets = told
 
     def rejected(self, problems: str) -> None:
         self._error = problems
@@ -69,7 +84,7 @@ class Health:
 
     def _is_admin(self, authorization: bytes) -> bool:
         if self._key is None:
-            return True
+            return not self._guarded
         return hmac.compare_digest(authorization, f"Bearer {self._key}".encode())
 
     def report(self) -> Report:
@@ -81,6 +96,7 @@ class Health:
             status="ok" if well else "degraded",
             config_version=self._version,
             config_error=self._error,
+            secrets=self._secrets,
             workers=workers,
         )
 

@@ -1,29 +1,40 @@
 """The control process: one event loop that publishes snapshots and answers health questions on the admin port.
 
 It knows the configuration's file only by its time stamp; compiling is a function that it is given. A configuration
-that does not compile never replaces one that did.
+that does not compile never replaces one that did. Secrets are fetched here and nowhere else.
 """
 
 import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from fairlead.canonical.routing import Snapshot
+from fairlead.config.load import Loaded
+from fairlead.config.references import files, remote, remote_credentials
+from fairlead.config.secrets import Fetched
 from fairlead.control.health import Health
+from fairlead.control.probe import probe
+from fairlead.control.rotation import Rotation
+from fairlead.control.secrets.keyring import Keyring
+from fairlead.control.secrets.store import Machine
 from fairlead.http import loop
 from fairlead.http.server import Limits, Server
 from fairlead.state.board import Board
 from fairlead.state.channel import Publisher
+from fairlead.state.keepsake import Keepsake
 
 log = logging.getLogger("fairlead.control")
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks at the configuration file."""
+"""Seconds between two looks at the configuration file and the files of secrets."""
+GATHER = 5.0
+"""Seconds for which new references may hold up a configuration."""
 
 
 AT_START = ("host", "port", "workers", "drain", "tls_cert", "tls_key")
@@ -44,14 +55,31 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     watched: tuple[Path, ...]
     """Files whose change asks for a new compilation."""
     lifeline: int
-    compile: Callable[[], Snapshot]
-    """Raises ConfigRejectedError."""
+    compile: Callable[[Fetched], Loaded]
+    """What the configuration is with these secrets. Raises ConfigRejectedError."""
     first: Snapshot
     """What the family was started with: served when the file is bad at a time when nothing else is known."""
     admin_key: str | None = None
+    admin_guarded: bool = False
+    """Whether the admin port wants a key, also while none is known."""
+    machine: Machine
+    keepsake: Keepsake
+    told: frozenset[str] = frozenset()
+    """Warnings that the operator has seen already."""
 
     def __repr__(self) -> str:
         return f"Post({self.host}:{self.port})"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What a control process leaves to the next one."""
+
+    snapshot: Snapshot
+    values: dict[str, str]
+    """Secrets that came over the network, by reference."""
+
+    def __repr__(self) -> str:
+        return f"Kept({self.snapshot.version})"
 
 
 class Control:
@@ -59,11 +87,17 @@ class Control:
 
     def __init__(self, post: Post, board: Board) -> None:
         self._post = post
+        self._board = board
         self._publisher = Publisher()
-        self._health = Health(board, post.admin_key)
+        self._health = Health(board, post.admin_key, guarded=post.admin_guarded)
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
+        self._keyring = Keyring(post.machine, self._changed.set)
+        self._rotation = Rotation(probe, self._changed.set, time.monotonic)
         self._serving: Snapshot | None = None
+        self._references: dict[str, str] = {}
+        self._watched = post.watched
+        self._told = post.told
 
     async def run(self) -> None:
         """Publishes and answers until SIGTERM or the supervisor's end. SIGHUP compiles the configuration anew."""
@@ -72,30 +106,77 @@ class Control:
         running.add_signal_handler(signal.SIGHUP, self._changed.set)
         running.add_reader(self._post.lifeline, self._orphaned)
         stamp = self._stamp()
-        self._reload()
+        self._restore()
+        await self._reload()
         if self._serving is None:
             self._publish(self._post.first)
         await self._publisher.listen(self._post.socket)
         server = Server(self._health, Limits(body=65536))
         await server.listen(self._post.host, self._post.port, reuse_port=True)
-        tasks = [asyncio.create_task(self._watch(stamp)), asyncio.create_task(self._reload_when_asked())]
+        work = (self._watch(stamp), self._reload_when_asked(), self._keyring.run())
+        tasks = [asyncio.create_task(one) for one in work]
         await self._stop.wait()
         for task in tasks:
             task.cancel()
+        await self._rotation.close()
+        await self._keyring.close()
         await server.drain(1.0)
         await self._publisher.close()
 
-    def _reload(self) -> None:
+    def refresh_credential(self, provider: str) -> None:
+        """A worker says that this provider refuses its credential: look for another one, at most every few seconds."""
+        value = self._serving.secrets.get(provider) if self._serving is not None else None
+        if value is None:
+            return
+        self._rotation.refused(provider, value)
+        if provider in self._references:
+            self._keyring.refresh(self._references[provider])
+        if self._rotation.has_trial(provider):
+            self._changed.set()
+
+    def _restore(self) -> None:
+        """Goes on where a control process that died left off: what it published holds until there is a newer one."""
+        self._publisher.generation = max((figures.generation for figures in self._board.all()), default=0)
+        content = self._post.keepsake.read()
+        if content is not None:
+            kept = msgspec.msgpack.decode(content, type=Kept)
+            self._keyring.restore(kept.values)
+            self._publish(kept.snapshot)
+
+    async def _reload(self) -> None:
         try:
-            snapshot = self._post.compile()
+            loaded = self._post.compile(self._keyring.fetched)
+            if self._follow(loaded):
+                await self._keyring.gather(GATHER)
+                loaded = self._post.compile(self._keyring.fetched)
         except ConfigRejectedError as rejected:
             self._reject(str(rejected))
         except Exception as error:  # the next change of the file must find this process alive
             self._reject(f"the configuration could not be compiled: {type(error).__name__}")
         else:
-            self._health.accepted(snapshot.version)
-            if self._serving is None or snapshot.version != self._serving.version:
-                self._publish(snapshot)
+            self._accept(loaded)
+        self._health.secrets(self._keyring.report())
+
+    def _follow(self, loaded: Loaded) -> bool:
+        """Takes up the references of a configuration; whether one of them has never been asked for."""
+        if loaded.config is None:
+            return False
+        self._watched = (*self._post.watched, *map(Path, files(loaded.config)))
+        self._references = remote_credentials(loaded.config)
+        return self._keyring.follow(loaded.config.secrets, remote(loaded.config))
+
+    def _accept(self, loaded: Loaded) -> None:
+        if loaded.snapshot is None:
+            return
+        self._health.accepted(loaded.snapshot.version)
+        self._health.guard(loaded.admin_key)
+        warnings = [str(problem) for problem in loaded.problems]
+        if fresh := [warning for warning in warnings if warning not in self._told]:
+            log.warning("config_warnings", extra={"problems": fresh})
+        self._told = frozenset(warnings)
+        snapshot = self._rotation.admit(loaded.snapshot, self._serving)
+        if self._serving is None or snapshot.version != self._serving.version:
+            self._publish(snapshot)
 
     def _reject(self, problems: str) -> None:
         self._health.rejected(problems)
@@ -107,13 +188,19 @@ class Control:
         fixed = [name for name in AT_START if getattr(snapshot.server, name) != getattr(self._post.first.server, name)]
         if fixed:
             log.warning("restart_needed", extra={"changed": [f"server.{name}" for name in fixed]})
+        self._rotation.published(snapshot, self._serving, generation)
         self._serving = snapshot
+        kept = Kept(snapshot, dict(self._keyring.fetched.values))
+        if not self._post.keepsake.write(msgspec.msgpack.encode(kept)):
+            log.warning(
+                "keepsake_full", extra={"means": "a restarted control process begins with what stores say then"}
+            )
 
     async def _reload_when_asked(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._reload()
+            await self._reload()
 
     async def _watch(self, stamp: tuple[object, ...]) -> None:
         while True:
@@ -121,11 +208,15 @@ class Control:
             if (now := self._stamp()) != stamp:
                 stamp = now
                 self._changed.set()
+            if self._rotation.is_retiring:
+                self._rotation.retire(
+                    min((figures.generation for figures in self._board.all() if figures.pid), default=0)
+                )
 
     def _stamp(self) -> tuple[object, ...]:
         """What changes when a watched file does; a file that is away for a moment keeps its place."""
         stamps: list[object] = []
-        for path in self._post.watched:
+        for path in self._watched:
             with contextlib.suppress(OSError):
                 status = path.stat()
                 stamps.append((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
