@@ -44,7 +44,7 @@ def config(text: str) -> Config:
         ),
         (
             "zzz: 1",
-            ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, providers, "
+            ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, secrets, providers, "
             "routes, tenants, keys"),
         ),
         (
