@@ -44,8 +44,8 @@ def config(text: str) -> Config:
         ),
         (
             "zzz: 1",
-            ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, secrets, providers, "
-            "routes, tenants, keys"),
+            ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, secrets, "
+            "providers, routes, tenants, keys"),
         ),
         (
             "routes:\n- model: a\n  deployments: [a/b]\n  select: wieghted",
