@@ -199,6 +199,20 @@ def test_a_restarted_control_process_knows_what_the_last_one_knew(tmp_path: Path
             assert set(statuses) == {200}
 
 
+def test_a_bad_file_does_not_stop_a_rotation(tmp_path: Path, provider: int) -> None:
+    with bao() as vault:
+        vault.put("llm", openai=OLD)
+        with gateway(tmp_path, config(provider, vault.address)) as family:
+            family.event("ready")
+            (tmp_path / "fairlead.yaml").write_text("nonsense: 1\n")
+            family.event("config_rejected")
+            vault.put("llm", openai=NEW)
+            family.event("credential_retired")
+            take(provider, NEW)
+            assert family.chat()[0] == 200
+            assert events(family, "config_rejected") == ["config_rejected"]
+
+
 def reachable(family: Family) -> bool:
     try:
         return fetch(f"{family.admin}/livez")[0] == 200

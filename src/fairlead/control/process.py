@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from fairlead.canonical.routing import Snapshot
+from fairlead.config.compile import with_secrets
 from fairlead.config.load import Loaded
 from fairlead.config.references import files, remote, remote_credentials
 from fairlead.config.secrets import Fetched
@@ -95,6 +96,7 @@ class Control:
         self._keyring = Keyring(post.machine, self._changed.set)
         self._rotation = Rotation(probe, self._changed.set, time.monotonic)
         self._serving: Snapshot | None = None
+        self._rejected: str | None = None
         self._references: dict[str, str] = {}
         self._watched = post.watched
         self._told = post.told
@@ -174,13 +176,32 @@ class Control:
         if fresh := [warning for warning in warnings if warning not in self._told]:
             log.warning("config_warnings", extra={"problems": fresh})
         self._told = frozenset(warnings)
-        snapshot = self._rotation.admit(loaded.snapshot, self._serving)
-        if self._serving is None or snapshot.version != self._serving.version:
+        self._rejected = None
+        if snapshot := self._admitted(loaded.snapshot):
             self._publish(snapshot)
 
+    def _admitted(self, snapshot: Snapshot) -> Snapshot | None:
+        """`snapshot` with credentials that may go out; None where it is served already."""
+        admitted = self._rotation.admit(snapshot, self._serving)
+        return None if self._serving is not None and admitted.version == self._serving.version else admitted
+
     def _reject(self, problems: str) -> None:
+        if problems != self._rejected:
+            log.error("config_rejected", extra={"problems": problems.splitlines()})
+        self._rejected = problems
         self._health.rejected(problems)
-        log.error("config_rejected", extra={"problems": problems.splitlines()})
+        self._turn()
+
+    def _turn(self) -> None:
+        """While the file is bad, the credentials of the last good configuration still change."""
+        serving = self._serving
+        if serving is None:
+            return
+        needed = {choice.deployment.credential for route in serving.routes for choice in route.choices}
+        values = self._keyring.fetched.values
+        fresh = {name: values[text] for name, text in self._references.items() if text in values and name in needed}
+        if snapshot := self._admitted(with_secrets(serving, {**serving.secrets, **fresh})):
+            self._publish(snapshot)
 
     def _publish(self, snapshot: Snapshot) -> None:
         generation = self._publisher.publish(snapshot)
