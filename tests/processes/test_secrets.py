@@ -4,15 +4,17 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.control.secrets.servers import ROOT_TOKEN, Bao, ask, bao, fake_providers, free_port, frozen_bao
-from tests.processes.family import KEY, Family, fetch, serving
+from tests.processes.family import KEY, ROOT, Family, fetch, serving
 
 OLD, NEW, BAD = "sk-canary-old-key", "sk-canary-new-key", "sk-canary-bad-key"
 
@@ -182,19 +184,22 @@ def test_an_unreachable_vault_at_the_start_is_named_with_its_line_and_way_out(tm
 def test_a_restarted_control_process_knows_what_the_last_one_knew(tmp_path: Path, provider: int) -> None:
     """Both at once: the store is down and the control process dies; then its file is bad, too."""
     with frozen_bao() as (vault, program):
-        vault.put("llm", openai=OLD)
-        with gateway(tmp_path, config(provider, vault.address)) as family, traffic(family) as statuses:
+        vault.put("llm", openai=OLD, client="canary-client-key-of-some-length")
+        text = config(provider, vault.address, extra='  - {name: two, key: "vault://secret/data/llm#client"}\n')
+        with gateway(tmp_path, text) as family, traffic(family) as statuses:
             more(family, statuses)
             program.process.kill()
             program.process.wait()
             family.event("secret_store_down")
             for count, bad in ((1, ""), (2, "nonsense: 1")):
-                (tmp_path / "fairlead.yaml").write_text(config(provider, vault.address, extra=bad))
+                (tmp_path / "fairlead.yaml").write_text(text + bad)
+                published = len(events(family, "config_published"))
                 os.kill(control_of(family), signal.SIGKILL)
                 family.event("child_died", count)
                 family.until(lambda: reachable(family), "control did not come back")
-                family.until(lambda: family.health()["workers"][0]["generation"] > 0, "no snapshot")
+                family.event("config_published", published + 1)
                 more(family, statuses)
+                assert family.chat(key="canary-client-key-of-some-length")[0] == 200
             assert "nonsense" in family.event("config_rejected")["problems"][0]
             assert set(statuses) == {200}
 
@@ -268,16 +273,17 @@ def approle(vault: Bao) -> tuple[str, str]:
 
 
 def test_checking_asks_no_store_and_takes_its_secrets_as_given(tmp_path: Path) -> None:
-    import sys
-
     file = tmp_path / "fairlead.yaml"
     file.write_text(config(9, "http://127.0.0.1:9"))
-    command = [sys.executable, "-m", "fairlead"]
-    checked = subprocess.run([*command, "check", "--config", str(file), "--json"], capture_output=True, text=True)
-    report = json.loads(checked.stdout)
+    report = said("check", "--config", str(file))
     assert report["ok"]
     assert [problem["message"] for problem in report["problems"] if "credential" in problem["message"]] == []
-    explained = subprocess.run(
-        [*command, "explain", "--config", str(file), "--model", "chat", "--json"], capture_output=True, text=True
-    )
-    assert [one["deployment"] for one in json.loads(explained.stdout)["tried"]] == ["fake/gpt-4o-mini"]
+    explained = said("explain", "--config", str(file), "--model", "chat")
+    assert [one["deployment"] for one in explained["tried"]] == ["fake/gpt-4o-mini"]
+
+
+def said(*words: str) -> Any:
+    """What a command prints as JSON."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "fairlead", *words, "--json"]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, env=environ).stdout)
