@@ -368,8 +368,8 @@ def test_what_a_store_did_not_give_is_told_at_its_place_and_stops_nothing() -> N
     assert found == [
         f"f.yaml:2:29: providers.groq.api_key: warning: {why}",
         f"f.yaml:4:24: keys[0].key: warning: {why}",
-        f"f.yaml:5:33: admin.key: warning: {why}",
-        "f.yaml:5:33: admin.key: warning: until it has a value, the admin port answers nobody",
+        f"f.yaml:5:35: admin.key: warning: {why}",
+        "f.yaml:5:35: admin.key: warning: until it has a value, the admin port answers nobody",
     ]
 
 
