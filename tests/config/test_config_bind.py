@@ -45,7 +45,7 @@ def config(text: str) -> Config:
         (
             "zzz: 1",
             ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, outage, "
-            "pepper, old_pepper, providers, routes, tiers, tenants, limits, keys, issuers"),
+            "pepper, old_pepper, secrets, providers, routes, tiers, tenants, limits, keys, issuers"),
         ),
         (
             "routes:\n- model: a\n  deployments: [a/b]\n  select: wieghted",

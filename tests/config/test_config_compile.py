@@ -13,10 +13,12 @@ from fairlead.canonical.routing import Cooldown, Route, Snapshot, Timeouts
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.config import model
 from fairlead.config.bind import bind
-from fairlead.config.compile import World, compile_config, fallback_order
+from fairlead.config.compile import compile_config, fallback_order, with_secrets
 from fairlead.config.problems import Findings
+from fairlead.config.secrets import Fetched
 from fairlead.config.shipped import catalog
 from fairlead.config.units import is_loopback
+from fairlead.config.world import World
 
 PEPPER = b"pepper"
 KEY = "k" * 20
@@ -324,6 +326,70 @@ def test_an_admin_port_beyond_loopback_needs_a_key_that_resolves() -> None:
     made, found = compiled("admin: {listen: 0.0.0.0:1, key: env://NOPE}")
     assert made is None
     assert any("without a key" in line for line in found)
+
+
+@pytest.mark.parametrize("where", ["admin: {{key: {}}}", "keys: [{{name: ci, key: {}}}]"])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("short-canary", "the key has 12 characters; it must have 20 or more"),
+        ("change-me-to-a-canary", "an example's placeholder; make one of your own"),
+    ],
+)
+def test_a_key_that_anybody_could_guess_is_refused(where: str, value: str, words: str) -> None:
+    made, found = compiled(where.format("env://K"), {"K": value})
+    assert made is None
+    assert words in found[0]
+    assert "canary" not in found[0]
+
+
+VAULT = "vault://secret/data/llm#x"
+REMOTE = f"""
+providers: {{groq: {{api_key: "{VAULT}"}}}}
+routes: [{{model: a, deployments: [groq/x]}}]
+keys: [{{name: ci, key: "{VAULT}"}}]
+admin: {{listen: "0.0.0.0:1", key: "{VAULT}"}}
+"""
+
+
+def fetched(given: Fetched | None) -> tuple[Snapshot | None, list[str]]:
+    findings = Findings("f.yaml")
+    config = bind(REMOTE.encode(), findings)
+    assert config is not None, findings.in_order()
+    world = World(environ={}, catalog=catalog(), pepper=PEPPER, fetched=given)
+    return compile_config(config, world, findings), [str(problem) for problem in findings.in_order()]
+
+
+def test_what_no_store_has_been_asked_for_is_no_news() -> None:
+    made, found = fetched(None)
+    assert made is not None
+    assert (made.secrets, made.keys, made.open, found) == ({}, {}, False, [])
+
+
+def test_what_stores_gave_is_used() -> None:
+    made, found = fetched(Fetched({VAULT: KEY}))
+    assert made is not None
+    assert (made.secrets, len(made.keys), found) == ({"groq": KEY}, 1, [])
+
+
+def test_what_a_store_did_not_give_is_told_at_its_place_and_stops_nothing() -> None:
+    made, found = fetched(Fetched({}, {VAULT: "the vault is sealed; unseal it"}))
+    assert made is not None
+    assert (made.secrets, made.keys, made.open) == ({}, {}, False)
+    why = f"{VAULT} has no value: the vault is sealed; unseal it"
+    assert found == [
+        f"f.yaml:2:29: providers.groq.api_key: warning: {why}",
+        f"f.yaml:4:24: keys[0].key: warning: {why}",
+        f"f.yaml:5:35: admin.key: warning: {why}",
+        "f.yaml:5:35: admin.key: warning: until it has a value, the admin port answers nobody",
+    ]
+
+
+def test_other_credentials_make_another_version_of_the_same_snapshot() -> None:
+    made = snapshot("routes: [{model: a, deployments: [groq/x]}]")
+    other = with_secrets(made, {"groq": "another"})
+    assert other.version != made.version
+    assert with_secrets(other, made.secrets) == made
 
 
 def test_the_server_settings_arrive() -> None:

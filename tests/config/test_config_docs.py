@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from fairlead.config.bind import bind, keys_of
-from fairlead.config.compile import World, compile_config
+from fairlead.config.compile import compile_config
 from fairlead.config.model import Config
 from fairlead.config.problems import Findings
 from fairlead.config.schema import written
+from fairlead.config.secrets import SCHEMES
 from fairlead.config.shape import Field, Listed, Named, Nullable, Record, Shape, record_of
 from fairlead.config.shipped import catalog
+from fairlead.config.world import World
 
 DOCS = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 ROWS = dict(re.findall(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \| [^|]+ \|$", DOCS, re.MULTILINE))
@@ -112,3 +114,18 @@ def test_the_examples_load_without_a_finding(text: str) -> None:
         is not None
     )
     assert findings.in_order() == ()
+
+
+SECRETS = (Path(__file__).parents[2] / "docs" / "secrets.md").read_text()
+
+
+@pytest.mark.parametrize("text", re.findall(r"^```yaml\n(.*?)^```", SECRETS, re.MULTILINE | re.DOTALL))
+def test_the_examples_of_stores_bind_without_a_finding(text: str) -> None:
+    findings = Findings("example.yaml")
+    assert bind(text.encode(), findings) is not None, findings.in_order()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_kind_of_reference_is_documented(scheme: str) -> None:
+    assert f"| `{scheme}://" in SECRETS
+    assert f"| `{scheme}://" in DOCS

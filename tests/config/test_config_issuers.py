@@ -9,12 +9,13 @@ import yaml
 from fairlead.canonical.routing import Snapshot
 from fairlead.canonical.tenants import Claims, Issuer
 from fairlead.config.bind import bind
-from fairlead.config.compile import World, compile_config
+from fairlead.config.compile import compile_config
 from fairlead.config.issuers import issuers_of
 from fairlead.config.problems import Findings
 from fairlead.config.review import review
 from fairlead.config.schema import json_schema
 from fairlead.config.shipped import catalog
+from fairlead.config.world import World
 
 ENVIRON = {"GROQ_API_KEY": "gsk", "KEY": "k" * 20}
 GOOD = "issuer: 'https://h', audience: a"

@@ -6,9 +6,10 @@ from fairlead.canonical.limits import DAY, DOLLAR, MONTH, SECOND, Limit
 from fairlead.canonical.routing import Snapshot
 from fairlead.canonical.tenants import Scoped, Tenant
 from fairlead.config.bind import bind
-from fairlead.config.compile import World, compile_config
+from fairlead.config.compile import compile_config
 from fairlead.config.problems import Findings
 from fairlead.config.shipped import catalog
+from fairlead.config.world import World
 
 KEY = "k" * 20
 

@@ -3,10 +3,11 @@
 import pytest
 
 from fairlead.config.bind import bind
-from fairlead.config.compile import World, compile_config
+from fairlead.config.compile import compile_config
 from fairlead.config.problems import Findings
 from fairlead.config.review import review
 from fairlead.config.shipped import catalog
+from fairlead.config.world import World
 
 ENVIRON = {"OPENAI_API_KEY": "sk-openai", "GROQ_API_KEY": "gsk", "KEY": "k" * 20}
 

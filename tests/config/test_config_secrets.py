@@ -3,8 +3,20 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fairlead.config.secrets import Secret, UnresolvedError, parse_secret, resolve
+from fairlead.config.secrets import (
+    Fetched,
+    Secret,
+    UnaskedError,
+    UnresolvedError,
+    is_placeholder,
+    one_line,
+    parse_local,
+    parse_secret,
+    resolve,
+)
 
 CANARY = "sk-canary-7f3a"
 
@@ -48,13 +60,30 @@ def test_a_value_that_cannot_travel_in_a_header_is_not_used_nor_shown(content: s
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("vault://secret/data/llm#openai", "vault:// references are not in this version yet"),
-        ("aws-sm://name#field", "aws-sm:// references are not in this version yet"),
-        ("k8s://ns/secret#key", "k8s:// references are not in this version yet"),
-        ("evn://NAME", "unknown kind of reference evn://"),
-        ("env://", "must be followed by the name"),
-        ("env://A B", "must be followed by the name"),
+        ("evn://NAME", "unknown kind of reference evn://; did you mean 'env'?"),
+        ("valt://secret/data/llm#x", "did you mean 'vault'?"),
+        ("AWS_SM://name", "unknown kind of reference AWS_SM://; did you mean 'aws-sm'?"),
+        ("ftp://host/key", "known: env, file, vault, aws-sm, aws-ssm, gcp-sm, azure-kv, k8s"),
+        ("env://", "env://NAME, the name of an environment variable"),
+        ("env://A B", "env://NAME, the name of an environment variable"),
+        ("env:NAME", "env://NAME, the name of an environment variable"),
+        ("vault:secret/data/llm#x", "vault://mount/data/path#field"),
+        ("${NAME}", "write env://NAME"),
         ("file://relative/path", "absolute path"),
+        ("vault://secret/llm#openai", "vault://mount/data/path#field"),
+        ("vault://secret/data/llm", "vault://mount/data/path#field"),
+        ("vault://secret/data/llm#", "vault://mount/data/path#field"),
+        ("vault://secret/data/../sys#x", "vault://mount/data/path#field"),
+        ("vault://secret/data/a?version=1#x", "vault://mount/data/path#field"),
+        ("aws-sm://", "aws-sm://name#field"),
+        ("aws-sm://name#", "aws-sm://name#field"),
+        ("aws-ssm://a//b", "aws-ssm://path"),
+        ("gcp-sm://P/S", "gcp-sm://projects/PROJECT/secrets/SECRET"),
+        ("gcp-sm://projects/p/secrets/s/versions/", "gcp-sm://projects/PROJECT/secrets/SECRET"),
+        ("azure-kv://vault", "azure-kv://vault/name"),
+        ("azure-kv://evil.example/name", "azure-kv://vault/name"),
+        ("k8s://ns/secret", "k8s://namespace/secret#key"),
+        ("k8s://ns/../secret#key", "k8s://namespace/secret#key"),
         ("  ", "must not be empty"),
         ("two\nlines", "control characters"),
     ],
@@ -62,6 +91,75 @@ def test_a_value_that_cannot_travel_in_a_header_is_not_used_nor_shown(content: s
 def test_references_that_cannot_work_are_refused(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_secret(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vault://secret/data/llm#openai",
+        "vault://team/kv/data/prod/llm.keys#open-ai",
+        "aws-sm://llm",
+        "aws-sm://arn:aws:secretsmanager:eu-west-1:123456789012:secret:llm-AbCdEf#openai",
+        "aws-ssm://openai",
+        "aws-ssm://prod/openai",
+        "aws-ssm:///prod/openai",
+        "gcp-sm://projects/acme-1/secrets/openai",
+        "gcp-sm://projects/123/secrets/openai/versions/7",
+        "azure-kv://acme-llm/openai",
+        "azure-kv://acme-llm/openai/0123456789abcdef0123456789abcdef",
+        "k8s://llm/provider-keys#openai",
+    ],
+)
+def test_a_reference_over_the_network_is_taken_and_never_asked_here(text: str) -> None:
+    secret = parse_secret(text)
+    assert secret.reference == text
+    assert secret.is_remote
+    with pytest.raises(UnaskedError):
+        resolve(secret, {})
+    assert resolve(secret, {}, fetched=Fetched({text: CANARY})) == CANARY
+    with pytest.raises(UnresolvedError, match="the vault is sealed"):
+        resolve(secret, {}, fetched=Fetched({}, {text: "the vault is sealed"}))
+
+
+def test_what_opens_a_store_cannot_lie_in_one() -> None:
+    assert parse_local("env://VAULT_TOKEN") == Secret("env://VAULT_TOKEN")
+    with pytest.raises(ValueError, match="before any store can be asked"):
+        parse_local("vault://secret/data/me#token")
+
+
+def test_a_url_with_a_password_is_no_reference_and_not_shown() -> None:
+    assert Secret(f"postgresql://user:{CANARY}@host/db").reference is None
+    assert CANARY not in repr(Secret(f"postgresql://user:{CANARY}@host/db"))
+    with pytest.raises(ValueError, match="unknown kind") as caught:
+        parse_secret(f"postgresql://user:{CANARY}@host/db")
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "two\nlines", "nul\0"])
+def test_what_a_store_gives_must_be_one_line(text: str) -> None:
+    with pytest.raises(UnresolvedError, match="vault://a/data/b#c"):
+        one_line("vault://a/data/b#c", text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["change-me-change-me-change", "your-admin-key-goes-here", "<put your key here, please>", "sk-xxxxxxxxxxxxxxxx"],
+)
+def test_an_examples_placeholder_is_told_from_a_key(value: str) -> None:
+    assert is_placeholder(value)
+    assert not is_placeholder("fl_01J9ZKQ3_8Qq2vTn5mWc7Rb1Xy4Lp")
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_secret_or_refused_without_being_repeated(text: str) -> None:
+    canary = text + CANARY
+    shown = ""
+    try:
+        secret = parse_secret(canary)
+        shown = "" if secret.reference else repr(secret)
+    except ValueError as error:
+        shown = str(error)
+    assert CANARY not in shown
 
 
 def test_no_repr_shows_a_literal() -> None:

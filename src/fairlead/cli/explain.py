@@ -1,6 +1,7 @@
 """`fairlead explain`: which deployments a request would try, in which order, and why each other one is skipped.
 
-It asks the policy that workers ask, with a fleet that is all healthy. It must not contact anyone.
+It asks the policy that workers ask, with a fleet that is all healthy. It must not contact anyone: a credential that
+comes over the network counts as there.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from fairlead.canonical.routing import Choice, Route
 from fairlead.cli.output import print_json, print_problems, print_table
 from fairlead.config.load import load
 from fairlead.config.problems import did_you_mean
+from fairlead.config.references import remote_credentials
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes
 from fairlead.policy.select import Needs, consider
@@ -29,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
         names = [route.model for route in loaded.snapshot.routes]
         print(f"fairlead explain: no route serves {args.model!r}{did_you_mean(args.model, names)}", file=sys.stderr)
         return 1
-    explained = _explained(route, args, set(loaded.snapshot.secrets))
+    asked_later = set(remote_credentials(loaded.config)) if loaded.config else set()
+    explained = _explained(route, args, set(loaded.snapshot.secrets) | asked_later)
     if args.json:
         print_json(explained)
     else:

@@ -43,7 +43,7 @@ def _keyring(args: argparse.Namespace) -> Iterator[Keyring]:
     try:
         schema.prepare(database)
         terms = terms_of(store.config)
-        yield Keyring(database, store.pepper(), terms=lambda: terms, clock=time.time)
+        yield Keyring(database, lambda: store.pepper, terms=lambda: terms, clock=time.time)
     finally:
         database.close()
 

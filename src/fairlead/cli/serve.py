@@ -20,14 +20,22 @@ import msgspec
 
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli.logs import log_to_stderr
-from fairlead.config.compile import SHORTEST_KEY
+from fairlead.config.world import SHORTEST_KEY
 from fairlead.config.load import ENVIRONMENT, Loaded, load
+from fairlead.config.secrets import Fetched
 from fairlead.config.units import Address, format_address, is_loopback, parse_address
+from fairlead.config.model import Config
 from fairlead.control import process as control
+from fairlead.control.configuring import ConfigPost, ConfigRejectedError
+from fairlead.control.tenancy_post import TenancyPost
+from fairlead.database.place import Place
+from fairlead.state.pepper import PepperError, load_pepper
+from fairlead.control.secrets.store import Machine
 from fairlead.fakes import demo
 from fairlead.fakes import process as fakes
 from fairlead.gateway import worker
 from fairlead.state.board import Board, is_ready
+from fairlead.state.keepsake import Keepsake
 from fairlead.supervisor import Child, Supervisor, log
 
 DEMO_FILE = "demo.yaml"
@@ -43,9 +51,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     drain: float
     data: Path
     file: str
-    load: Callable[[], Loaded]
+    load: Callable[..., Loaded]
+    """With `fetched`: what stores gave."""
     first: Snapshot
+    place: Place
     admin_key: str | None
+    admin_guarded: bool
+    told: frozenset[str]
+    """Warnings that are on stderr already."""
 
     def __repr__(self) -> str:
         return f"Plan({self.file})"
@@ -59,21 +72,26 @@ def run(args: argparse.Namespace) -> int:
         ports = _free_ports(len(FAKES)) if args.demo else []
         file = _demo_file(folder, ports) if args.demo else args.config
         shortest = len(demo.CLIENT_KEY) if args.demo else SHORTEST_KEY
-        loading = partial(load, environ=os.environ, pepper=secrets.token_bytes(32), shortest_key=shortest)
+        loading = partial(load, environ=os.environ, pepper=partial(_pepper, args), shortest_key=shortest)
         plan = _plan(args, file, loading)
         return _serve(plan, folder, ports)
-    except UnusableError as problem:
+    except (UnusableError, PepperError) as problem:
         sys.stderr.write(f"{problem}\n")
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _pepper(args: argparse.Namespace, config: Config) -> bytes:
+    """This machine's own pepper, for a configuration without one."""
+    return load_pepper(Path(args.data or config.data))
+
+
 class UnusableError(Exception):
     """Why nothing can be served."""
 
 
-def _plan(args: argparse.Namespace, file: str | None, loading: Callable[[str | None], Loaded]) -> Plan:
+def _plan(args: argparse.Namespace, file: str | None, loading: Callable[..., Loaded]) -> Plan:
     if args.demo and args.config:
         raise UnusableError("--demo has a configuration of its own; leave --config out")
     loaded = loading(file)
@@ -84,20 +102,22 @@ def _plan(args: argparse.Namespace, file: str | None, loading: Callable[[str | N
     config = loaded.config
     listen = _address(args.listen, "--listen") or config.server.listen
     admin = _address(args.admin_listen, "--admin-listen") or config.admin.listen
-    if loaded.snapshot.open and not is_loopback(listen.host):
-        raise UnusableError(f"without keys the gateway listens on loopback only, not on {listen.host}; add keys")
-    if loaded.admin_key is None and not is_loopback(admin.host):
+    if config.admin.key is None and not is_loopback(admin.host):
         raise UnusableError(f"without admin.key the admin port listens on loopback only, not on {admin.host}")
+    data = Path(args.data or config.data)
     return Plan(
         listen=listen,
         admin=admin,
         workers=args.workers or config.server.workers,
         drain=config.server.drain,
-        data=Path(args.data or config.data),
+        data=data,
         file=loaded.file,
         load=partial(loading, None if loaded.file == ENVIRONMENT else loaded.file),
         first=loaded.snapshot,
+        place=Place(data=data, url=loaded.database),
         admin_key=loaded.admin_key,
+        admin_guarded=config.admin.key is not None,
+        told=frozenset(str(problem) for problem in loaded.problems),
     )
 
 
@@ -108,6 +128,7 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
     if listen.port == admin_listen.port:
         raise UnusableError(f"the proxy and the admin port are both {listen.port}; give them two")
     board = Board(plan.workers)
+    keepsake = Keepsake()
     supervisor = Supervisor(
         drain=plan.drain,
         is_ready=lambda: all(is_ready(figures) for figures in board.all()),
@@ -115,17 +136,30 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
     )
     if fake_ports:
         supervisor.add(Child(name="fakes", run=partial(_fakes, fake_ports, supervisor.lifeline), tier=2))
+    machine = machine_name(plan.data)
     control_post = control.Post(
         host=admin_listen.host,
         port=admin_listen.port,
         socket=folder / "control",
-        watched=() if plan.file == ENVIRONMENT else (Path(plan.file),),
         lifeline=supervisor.lifeline,
-        compile=partial(_compiled, plan),
-        first=plan.first,
         admin_key=plan.admin_key,
+        admin_guarded=plan.admin_guarded,
+        config=ConfigPost(
+            watched=() if plan.file == ENVIRONMENT else (Path(plan.file),),
+            compile=partial(_compiled, plan),
+            first=plan.first,
+            machine=Machine(environ=dict(os.environ)),
+            keepsake=keepsake,
+            told=plan.told,
+        ),
+        tenancy=TenancyPost(
+            place=plan.place,
+            index=plan.data / "state" / "keys",
+            limits=plan.data / "state" / "limits",
+            journals=plan.data / "journal",
+            machine=machine,
+        ),
     )
-    machine = machine_name(plan.data)
     supervisor.add(Child(name="control", run=partial(control.control, control_post, board), tier=1))
     for number in range(plan.workers):
         post = worker.Post(
@@ -139,7 +173,7 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
             machine=machine,
             lifeline=supervisor.lifeline,
         )
-        work = partial(worker.work, post, board)
+        work = partial(_work, post, board, keepsake)
         supervisor.add(Child(name=f"worker-{number}", run=work, on_death=partial(board.clear, number)))
     return supervisor.run()
 
@@ -156,13 +190,18 @@ def machine_name(data: Path) -> str:
         raise UnusableError(f"{data} cannot be written: {error.strerror}; choose another with --data") from None
 
 
-def _compiled(plan: Plan) -> Snapshot:
-    loaded = plan.load()
+def _work(post: worker.Post, board: Board, keepsake: Keepsake) -> None:
+    keepsake.close()  # what control keeps for itself is none of a worker's business
+    worker.work(post, board)
+
+
+def _compiled(plan: Plan, fetched: Fetched) -> Loaded:
+    loaded = plan.load(fetched=fetched)
     if loaded.snapshot is None:
-        raise control.ConfigRejectedError("\n".join(str(problem) for problem in loaded.errors))
-    if loaded.snapshot.open and not is_loopback(plan.listen.host):
-        raise control.ConfigRejectedError(f"no keys, while the gateway listens on {plan.listen.host}; add keys")
-    return loaded.snapshot
+        raise ConfigRejectedError("\n".join(str(problem) for problem in loaded.errors))
+    if not is_loopback(plan.listen.host):
+        return msgspec.structs.replace(loaded, snapshot=msgspec.structs.replace(loaded.snapshot, open=False))
+    return loaded
 
 
 def _announce(listen: Address, admin: Address, plan: Plan) -> None:

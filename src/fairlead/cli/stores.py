@@ -10,7 +10,7 @@ from fairlead.cli.output import print_problems
 from fairlead.config.load import load
 from fairlead.config.model import Config
 from fairlead.database.place import Place
-from fairlead.state.pepper import peppers
+from fairlead.state.pepper import load_pepper
 
 
 class UnusableError(Exception):
@@ -22,26 +22,18 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     place: Place
+    pepper: bytes
+    """Of new keys; empty where it comes from a store that only the gateway asks."""
 
-    def pepper(self) -> bytes:
-        """The pepper of new keys. Raises PepperError."""
-        return peppers(configured_peppers(self.config), self.place.data, shared=not self.place.is_embedded)[0]
+    def __repr__(self) -> str:
+        return f"Store({self.place})"
 
 
 def store_of(args: argparse.Namespace) -> Store:
     """Reads the configuration. Raises UnusableError."""
-    loaded = load(args.config, os.environ)
-    if loaded.config is None:
+    loaded = load(args.config, os.environ, pepper=lambda config: load_pepper(Path(args.data or config.data)))
+    if loaded.config is None or loaded.snapshot is None:
         print_problems(loaded.errors)
         raise UnusableError("nothing is done: the configuration has errors")
-    config = loaded.config
-    return Store(config=config, place=Place(data=Path(args.data or config.data), url=config.database or None))
-
-
-def configured_peppers(config: Config) -> tuple[str, ...]:
-    """What `pepper` resolves to; none: the data directory's own.
-
-    The seam for the configuration's `pepper`, which this version does not have yet.
-    """
-    del config
-    return ()
+    place = Place(data=Path(args.data or loaded.config.data), url=loaded.database)
+    return Store(config=loaded.config, place=place, pepper=loaded.snapshot.pepper)

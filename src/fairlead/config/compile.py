@@ -5,35 +5,21 @@ It must not know YAML. Reading files and the environment is passed in, so the sa
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from fairlead.canonical import routing
-from fairlead.canonical.tenants import VirtualKey
 from fairlead.catalog.table import Catalog
-from fairlead.config import model, stores, tenancy
+from fairlead.config import model
+from fairlead.config.callers import check_database, check_exposure, keys_of, pepper_of, sharing_of
 from fairlead.config.deployments import Endpoint, deployment_of, endpoints
 from fairlead.config.issuers import issuers_of
-from fairlead.config.limits import check_limits, check_tenant, check_tier, limits_of, scoped_of, tenants_of, tiers_of
+from fairlead.config.limits import scoped_of, tenants_of, tiers_of
 from fairlead.config.problems import Findings, did_you_mean
-from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
+from fairlead.config.secrets import Secret
 from fairlead.config.units import is_loopback
-
-SHORTEST_KEY = 20
-SHORTEST_PEPPER = 32
-GENERATED = "fl_"
-"""How a key begins that was made at run time; it carries a checksum."""
-
-
-class World(msgspec.Struct, frozen=True, kw_only=True):
-    """What compiling needs of the machine and of us."""
-
-    environ: Mapping[str, str]
-    catalog: Catalog
-    pepper: bytes = b""
-    read_file: Callable[[str], str] = read_text
-    shortest_key: int = SHORTEST_KEY
+from fairlead.config.world import World, resolved
 
 
 def compile_config(config: model.Config, world: World, findings: Findings) -> routing.Snapshot | None:
@@ -48,23 +34,24 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         return None
     routes = tuple(_route(route, own, config) for route in config.routes)
     secrets = _secrets(known, routes, world, findings)
-    pepper = _pepper(config.pepper, "pepper", world, findings) or world.pepper
+    pepper = pepper_of(config.pepper, "pepper", world, findings) if config.pepper else world.pepper
     snapshot = routing.Snapshot(
         version="",
         routes=routes,
-        keys=_keys(config, pepper, world, findings),
+        keys=keys_of(config, pepper, world, findings),
         pepper=pepper,
-        old_pepper=_pepper(config.old_pepper, "old_pepper", world, findings),
+        old_pepper=pepper_of(config.old_pepper, "old_pepper", world, findings),
         tiers=tiers_of(config, findings),
         tenants=tenants_of(config, findings),
         scoped=scoped_of(config, findings),
-        sharing=_sharing(config, world, findings),
-        issuers=issuers_of(config, (), findings),
+        sharing=sharing_of(config, world, findings),
+        issuers=issuers_of(config, config.tiers, findings),
         secrets=secrets,
         server=_server(config.server),
         open=not (config.keys or config.issuers) and is_loopback(config.server.listen.host),
     )
-    _check_exposure(config, world, findings)
+    check_database(config, world, findings)
+    check_exposure(config, world, findings)
     if findings.has_errors():
         return None
     return msgspec.structs.replace(snapshot, version=_version(snapshot))
@@ -180,122 +167,10 @@ def _secrets(
             options = " or ".join(endpoint.candidates)
             findings.warn(path, f"provider {name!r} has no credential; set {options} or give api_key")
             continue
-        value = _resolved(secret, path, world, findings)
+        value = resolved(secret, path, world, findings)
         if value is not None:
             values[name] = value
     return values
-
-
-def _resolved(secret: Secret, path: str, world: World, findings: Findings) -> str | None:
-    try:
-        return resolve(secret, world.environ, world.read_file)
-    except UnresolvedError as error:
-        findings.warn(path, str(error))
-        return None
-
-
-def _pepper(secret: Secret | None, path: str, world: World, findings: Findings) -> bytes:
-    """The bytes of a pepper; empty where none is configured, or none can be used."""
-    if secret is None:
-        return b""
-    value = _resolved(secret, path, world, findings)
-    if value is not None and len(value) < SHORTEST_PEPPER:
-        findings.error(
-            path, f"has {len(value)} characters; it must have {SHORTEST_PEPPER} or more: openssl rand -hex 32 makes one"
-        )
-    return (value or "").encode()
-
-
-def _sharing(config: model.Config, world: World, findings: Findings) -> routing.Sharing:
-    """Where limits are counted. A URL that cannot be resolved leaves the state to this machine, with a warning."""
-    value = _resolved(config.state, "state", world, findings) or "local"
-    if value != "local":
-        try:
-            stores.checked(value, stores.STATE_SCHEMES, "redis://host:6379 or valkey://host:6379")
-        except ValueError as error:
-            findings.error("state", str(error))
-    return routing.Sharing(state=value, instances=config.outage.instances, float=config.outage.budget)
-
-
-def _keys(config: model.Config, pepper: bytes, world: World, findings: Findings) -> dict[str, VirtualKey]:
-    models = {route.model for route in config.routes}
-    found: dict[str, VirtualKey] = {}
-    names: set[str] = set()
-    for index, key in enumerate(config.keys):
-        path = f"keys[{index}]"
-        if key.name in names:
-            findings.error(f"{path}.name", f"a key named {key.name!r} is here already")
-        names.add(key.name)
-        _check_key(key, config, models, findings, path=path)
-        value = _resolved(key.key, f"{path}.key", world, findings)
-        if value is None or not _is_usable(value, world, findings, path=f"{path}.key"):
-            continue
-        digest = hmac.digest(pepper, value.encode(), "sha256").hex()
-        if digest in found:
-            findings.error(f"{path}.key", f"the keys {found[digest].name!r} and {key.name!r} are the same")
-        found[digest] = _key(key)
-    return found
-
-
-def _key(key: tenancy.Key) -> VirtualKey:
-    return VirtualKey(
-        id=key.name,
-        name=key.name,
-        tenant=key.tenant or "",
-        tier=key.tier or "",
-        limits=limits_of(key.limits),
-        models=key.models or key.limits.models,
-        routes=key.routes,
-        cidrs=key.cidrs,
-        tags=tuple(sorted(key.tags.items())),
-        expires_at=key.expires,
-    )
-
-
-def _is_usable(value: str, world: World, findings: Findings, *, path: str) -> bool:
-    if len(value) < world.shortest_key:
-        findings.error(path, f"the key has {len(value)} characters; it must have {world.shortest_key} or more")
-        return False
-    if value.startswith(GENERATED):
-        findings.error(path, f"keys that begin with {GENERATED} are made by 'fairlead keys create'; choose another")
-        return False
-    return True
-
-
-def _check_key(key: tenancy.Key, config: model.Config, models: set[str], findings: Findings, *, path: str) -> None:
-    check_tenant(key.tenant, config, findings, path=f"{path}.tenant")
-    check_tier(key.tier, config, findings, path=f"{path}.tier")
-    check_limits(key.limits, findings, path=f"{path}.limits")
-    for place, name in enumerate(key.models):
-        if not any(overlap(name, route) for route in models):
-            findings.error(f"{path}.models[{place}]", f"no route serves {name!r}{did_you_mean(name, models)}")
-    for place, name in enumerate(key.routes):
-        if name not in models:
-            findings.error(f"{path}.routes[{place}]", f"there is no route {name!r}{did_you_mean(name, models)}")
-
-
-def overlap(one: str, other: str) -> bool:
-    """Whether two model names, either of them perhaps a wildcard, can mean the same model."""
-    short, long = one.rstrip("*"), other.rstrip("*")
-    if one.endswith("*") and other.endswith("*"):
-        return short.startswith(long) or long.startswith(short)
-    if one.endswith("*"):
-        return other.startswith(short)
-    return one.startswith(long) if other.endswith("*") else one == other
-
-
-def _check_exposure(config: model.Config, world: World, findings: Findings) -> None:
-    """No keys and no admin key are for loopback only."""
-    if not (config.keys or config.issuers or is_loopback(config.server.listen.host)):
-        findings.warn(
-            "server.listen", "no keys here and not on loopback: only keys of 'fairlead keys create' are taken"
-        )
-    if is_loopback(config.admin.listen.host):
-        return
-    if config.admin.key is None:
-        findings.error("admin.listen", "without admin.key the admin port listens on loopback only")
-    elif _resolved(config.admin.key, "admin.key", world, findings) is None:
-        findings.error("admin.key", "the admin port would listen beyond loopback without a key")
 
 
 def _server(server: model.Server) -> routing.Server:
@@ -311,6 +186,12 @@ def _server(server: model.Server) -> routing.Server:
         tls_cert=server.tls.cert if server.tls else None,
         tls_key=server.tls.key if server.tls else None,
     )
+
+
+def with_secrets(snapshot: routing.Snapshot, secrets: Mapping[str, str]) -> routing.Snapshot:
+    """The same snapshot with other credentials, under the version that this makes."""
+    changed = msgspec.structs.replace(snapshot, secrets=dict(secrets))
+    return msgspec.structs.replace(changed, version=_version(changed))
 
 
 def _version(snapshot: routing.Snapshot) -> str:

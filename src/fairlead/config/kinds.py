@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from fairlead.config.secrets import SECRET, Secret
+from fairlead.config.secrets import LOCAL_SECRET, SECRET, Secret
 from fairlead.config.units import BOOLEAN, Unit, matching, shown
 
 _OWN_HEADERS = frozenset({
@@ -28,6 +28,7 @@ def _header_name(text: str) -> str:
 
 Doc = msgspec.Meta
 SecretText = Annotated[Secret, SECRET]
+LocalSecret = Annotated[Secret, LOCAL_SECRET]
 Flag = Annotated[bool, BOOLEAN]
 Deploy = Annotated[
     str, matching("provider/model", r"[^\s/*]+/(?:[^\s*]+|\*)", "provider/model, such as openai/gpt-4o-mini")

@@ -12,11 +12,12 @@ from fairlead.canonical.routing import Snapshot
 from fairlead.catalog.table import Catalog
 from fairlead.config import model
 from fairlead.config.bind import bind
-from fairlead.config.compile import SHORTEST_KEY, World, compile_config
+from fairlead.config.compile import compile_config
 from fairlead.config.problems import Findings, Place, Problem
-from fairlead.config.secrets import Secret, UnresolvedError, read_text, resolve
+from fairlead.config.secrets import Fetched, Secret, UnresolvedError, read_text, resolve
 from fairlead.config.shipped import catalog
 from fairlead.config.source import MAX_BYTES
+from fairlead.config.world import SHORTEST_KEY, World
 
 DEFAULT_FILE = "fairlead.yaml"
 FILE_VARIABLE = "FAIRLEAD_CONFIG"
@@ -32,6 +33,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: Snapshot | None = None
     admin_key: str | None = None
     """The admin port's key, resolved; never printed."""
+    database: str | None = None
+    """The database's URL, resolved; never printed. None: the embedded one."""
 
     def __repr__(self) -> str:
         return f"Loaded({self.file}, {len(self.problems)} problems)"
@@ -54,29 +57,41 @@ def load(
     path: str | None,
     environ: Mapping[str, str],
     *,
-    pepper: bytes = b"",
+    pepper: Callable[[model.Config], bytes] = lambda _: b"",
     read_file: Callable[[str], str] = read_text,
     shortest_key: int = SHORTEST_KEY,
+    fetched: Fetched | None = None,
 ) -> Loaded:
-    """The configuration at `path`, else $FAIRLEAD_CONFIG, else ./fairlead.yaml, else from the environment's keys."""
-    world = World(environ=environ, catalog=catalog(), pepper=pepper, read_file=read_file, shortest_key=shortest_key)
+    """The configuration at `path`, else $FAIRLEAD_CONFIG, else ./fairlead.yaml, else from the environment's keys.
+
+    `pepper` gives this machine's own, for a configuration without one.
+    """
+    world = World(
+        environ=environ,
+        catalog=catalog(),
+        read_file=read_file,
+        shortest_key=shortest_key,
+        fetched=fetched,
+    )
     chosen = path or environ.get(FILE_VARIABLE) or None
     if chosen is None and not Path(DEFAULT_FILE).exists():
-        return _from_environment(world)
+        return _from_environment(world, pepper)
     file = chosen or DEFAULT_FILE
     findings = Findings(file)
     source = _read(file, findings)
     if source is None:
         return Loaded(findings=findings)
-    return load_source(source, world, findings)
+    return load_source(source, world, findings, pepper)
 
 
-def load_source(source: bytes, world: World, findings: Findings) -> Loaded:
+def load_source(
+    source: bytes, world: World, findings: Findings, pepper: Callable[[model.Config], bytes] = lambda _: b""
+) -> Loaded:
     """The configuration that `source` holds."""
     config = bind(source, findings)
     if config is None:
         return Loaded(findings=findings)
-    return _compiled(config, world, findings)
+    return _compiled(config, world, findings, pepper)
 
 
 def from_keys(catalog: Catalog, environ: Mapping[str, str]) -> model.Config | None:
@@ -102,7 +117,7 @@ def _by_priority(uses: list[str]) -> tuple[model.Deployment, ...]:
     return tuple(model.Deployment(use=use, priority=place) for place, use in enumerate(uses, start=1))
 
 
-def _from_environment(world: World) -> Loaded:
+def _from_environment(world: World, pepper: Callable[[model.Config], bytes]) -> Loaded:
     findings = Findings(ENVIRONMENT, Place())
     config = from_keys(world.catalog, world.environ)
     if config is None:
@@ -113,17 +128,28 @@ def _from_environment(world: World) -> Loaded:
             f"run 'fairlead init', or set one of {', '.join(variables)}",
         )
         return Loaded(findings=findings)
-    return _compiled(config, world, findings)
+    return _compiled(config, world, findings, pepper)
 
 
-def _compiled(config: model.Config, world: World, findings: Findings) -> Loaded:
+def _compiled(
+    config: model.Config, world: World, findings: Findings, pepper: Callable[[model.Config], bytes]
+) -> Loaded:
+    if config.pepper is None and not world.pepper:
+        world = msgspec.structs.replace(world, pepper=pepper(config))
     snapshot = compile_config(config, world, findings)
-    return Loaded(findings=findings, config=config, snapshot=snapshot, admin_key=_admin_key(config.admin.key, world))
+    return Loaded(
+        findings=findings,
+        config=config,
+        snapshot=snapshot,
+        admin_key=_quietly(config.admin.key, world),
+        database=_quietly(config.database, world),
+    )
 
 
-def _admin_key(secret: Secret | None, world: World) -> str | None:
+def _quietly(secret: Secret | None, world: World) -> str | None:
+    """The value; that there is none has been said where it matters."""
     try:
-        return resolve(secret, world.environ, world.read_file) if secret else None
+        return resolve(secret, world.environ, world.read_file, world.fetched) if secret else None
     except UnresolvedError:
         return None
 

@@ -24,6 +24,7 @@ from fairlead.config.secrets import Secret
 from fairlead.config.stores import DATABASE, LOCAL, STATE
 from fairlead.config.tenancy import Issuer, Key, Outage, Scoped, Tenant, Tier
 from fairlead.config.units import Address, AnyDuration, Count, Duration, Listen, Size, Text, Url, number, whole
+from fairlead.config.vaults import Secrets
 
 _SERVER = routing.Server()
 _RETRY = routing.Retry()
@@ -224,6 +225,7 @@ class Config(Section, frozen=True, kw_only=True):
     old_pepper: Annotated[
         SecretText | None, Doc(description="The pepper before this one, whose keys are still taken.")
     ] = None
+    secrets: Annotated[Secrets, Doc(description="The stores that secrets are read from.")] = Secrets()
     providers: Annotated[dict[Name, Provider], Doc(description="Who can answer, by a name of your choice.")] = {}
     routes: Annotated[tuple[Route, ...], Doc(description="Model names and what answers for them.")] = ()
     tiers: Annotated[dict[Name, Tier], Doc(description="Sets of limits, by name.")] = {}

@@ -11,9 +11,10 @@ import msgspec
 
 from fairlead.canonical.routing import Choice, Deployment, Route, Snapshot
 from fairlead.catalog.table import Catalog
-from fairlead.config.compile import overlap
+from fairlead.config.callers import overlap
 from fairlead.config.model import Config
 from fairlead.config.problems import Findings
+from fairlead.config.references import remote_credentials
 
 _ABILITIES: dict[str, Callable[[Deployment], bool | None]] = {
     "tools": lambda deployment: deployment.tools,
@@ -76,7 +77,8 @@ def _files(subject: _Subject) -> None:
 def _dead(subject: _Subject, index: int, route: Route) -> None:
     path = f"routes[{index}]"
     credentials = [choice.deployment.credential for choice in route.choices]
-    if all(name and name not in subject.snapshot.secrets for name in credentials):
+    known = subject.snapshot.secrets.keys() | remote_credentials(subject.config).keys()
+    if all(name and name not in known for name in credentials):
         subject.findings.warn(path, f"the route {route.model!r} is dead: none of its deployments has a credential")
     elif not any(choice.weight for choice in route.choices if choice.rank == 0):
         subject.findings.warn(path, f"every first choice of the route {route.model!r} has weight 0")

@@ -1,24 +1,75 @@
 """Secrets in the configuration: a reference to where the value is, or the value itself.
 
-It must not print a value, ever: not in a repr, not in a message. Where a value comes from (the environment, a file)
-is passed in.
+It must not print a value, ever: not in a repr, not in a message. It asks nothing over the network: the environment,
+files and what stores gave are passed in.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
+from fairlead.config.problems import did_you_mean
 from fairlead.config.units import Unit
 
-_SCHEME = re.compile(r"([a-z][a-z0-9-]*)://")
 _LITELLM = "os.environ/"
-_READABLE = ("env", "file")
-_LATER = ("vault", "aws-sm", "aws-ssm", "gcp-sm", "azure-kv", "k8s")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ANY_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*)://")
+_SHELL = re.compile(r"\$\{\w+\}")
+
+
+class Scheme(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of reference: what follows `scheme://`, and how to write it."""
+
+    rest: re.Pattern[str]
+    form: str
+    remote: bool = True
+    """Whether its values come over the network."""
+
+
+def _scheme(rest: str, form: str, *, remote: bool = True) -> Scheme:
+    return Scheme(rest=re.compile(rest, re.ASCII), form=form, remote=remote)
+
+
+SCHEMES: dict[str, Scheme] = {
+    "env": _scheme(r"[A-Za-z_][A-Za-z0-9_]*", "env://NAME, the name of an environment variable", remote=False),
+    "file": _scheme(r"/.+", "file:///path, an absolute path", remote=False),
+    "vault": _scheme(
+        r"(?:[\w.@-]+/)+data/[\w.@-]+(?:/[\w.@-]+)*#[\w.@-]+",
+        "vault://mount/data/path#field, such as vault://secret/data/llm#openai (KV v2)",
+    ),
+    "aws-sm": _scheme(
+        r"[\w/+=.@:-]{1,2048}(?:#[\w.@-]+)?", "aws-sm://name or aws-sm://name#field; an ARN is a name too"
+    ),
+    "aws-ssm": _scheme(r"/?[\w.-]+(?:/[\w.-]+)*", "aws-ssm://path, such as aws-ssm://prod/openai"),
+    "gcp-sm": _scheme(
+        r"projects/[a-z0-9.:-]+/secrets/[\w-]{1,255}(?:/versions/(?:\d+|[A-Za-z][\w-]*))?",
+        "gcp-sm://projects/PROJECT/secrets/SECRET, with /versions/N for one version",
+    ),
+    "azure-kv": _scheme(
+        r"[A-Za-z][A-Za-z0-9-]{1,22}[A-Za-z0-9]/[A-Za-z0-9-]{1,127}(?:/[0-9a-f]{32})?", "azure-kv://vault/name"
+    ),
+    "k8s": _scheme(r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9.-]{0,252}#[\w.-]{1,253}", "k8s://namespace/secret#key"),
+}
+"""Every kind of reference, by scheme. Dots alone are no segment of a path: see `_malformed`."""
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """What stores gave over the network: values by reference, and why each other reference has none."""
+
+    values: Mapping[str, str] = {}
+    reasons: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Fetched({len(self.values)} values, {len(self.reasons)} missing)"
 
 
 class UnresolvedError(Exception):
     """The reference names something that is not there; the message names it and holds no secret."""
+
+
+class UnaskedError(UnresolvedError):
+    """The reference's value comes over the network, and nothing has been asked there."""
 
 
 class Secret:
@@ -34,7 +85,14 @@ class Secret:
         """`scheme://…` (LiteLLM's `os.environ/NAME` becomes `env://NAME`); None: the text is the secret itself."""
         if self._text.startswith(_LITELLM):
             return "env://" + self._text.removeprefix(_LITELLM)
-        return self._text if _SCHEME.match(self._text) else None
+        scheme, mark, _ = self._text.partition("://")
+        return self._text if mark and scheme in SCHEMES else None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the value comes over the network."""
+        reference = self.reference
+        return reference is not None and SCHEMES[reference.partition("://")[0]].remote
 
     def reveal(self) -> str:
         """The text as it was written: the secret itself unless `reference` is set."""
@@ -55,13 +113,29 @@ def read_text(path: str) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-def resolve(secret: Secret, environ: Mapping[str, str], read_file: Callable[[str], str] = read_text) -> str:
-    """The secret's value. Raises UnresolvedError when there is none."""
+def resolve(
+    secret: Secret,
+    environ: Mapping[str, str],
+    read_file: Callable[[str], str] = read_text,
+    fetched: Fetched | None = None,
+) -> str:
+    """The secret's value. Raises UnresolvedError when there is none. `fetched` None: no store has been asked."""
     reference = secret.reference
     if reference is None:
         return secret.reveal()
     scheme, _, rest = reference.partition("://")
-    value = _from_env(rest, environ) if scheme == "env" else _from_file(rest, read_file)
+    if scheme == "env":
+        return one_line(reference, _from_env(rest, environ))
+    if scheme == "file":
+        return one_line(reference, _from_file(rest, read_file))
+    return _from_store(reference, fetched)
+
+
+def one_line(reference: str, text: str) -> str:
+    """The value that `text` holds, ready for a header. Raises UnresolvedError: it is empty or not one line."""
+    value = text.strip()
+    if not value:
+        raise UnresolvedError(f"{reference} is empty; give it a value")
     if not value.isprintable():
         raise UnresolvedError(f"{reference} holds line breaks or control characters; it must be one line")
     return value
@@ -85,24 +159,66 @@ def _from_file(path: str, read_file: Callable[[str], str]) -> str:
     return value
 
 
+def _from_store(reference: str, fetched: Fetched | None) -> str:
+    if fetched is None:
+        raise UnaskedError(f"{reference} has not been asked for")
+    value = fetched.values.get(reference)
+    if value is None:
+        raise UnresolvedError(f"{reference} has no value: {fetched.reasons.get(reference, 'it was not asked for')}")
+    return value
+
+
 def parse_secret(text: str) -> Secret:
-    """A Secret whose reference, if it is one, can be resolved by this version. Raises ValueError."""
+    """A Secret that is well formed. Raises ValueError; the message shows a scheme at most."""
     secret = Secret(text)
     reference = secret.reference
     if reference is None:
-        if not text.strip() or not text.isprintable():
-            raise ValueError("must not be empty or hold control characters")
+        _check_literal(text)
         return secret
     scheme, _, rest = reference.partition("://")
-    if scheme in _LATER:
-        raise ValueError(f"{scheme}:// references are not in this version yet; use env://NAME or file:///path")
-    if scheme not in _READABLE:
-        raise ValueError(f"unknown kind of reference {scheme}://; use env://NAME or file:///path")
-    if scheme == "env" and _NAME.fullmatch(rest) is None:
-        raise ValueError("env:// must be followed by the name of an environment variable")
-    if scheme == "file" and not rest.startswith("/"):
-        raise ValueError("file:// must be followed by an absolute path: file:///run/secrets/name")
+    if SCHEMES[scheme].rest.fullmatch(rest) is None or not text.isprintable() or _climbs(scheme, rest):
+        raise ValueError(f"a {scheme}:// reference is written {SCHEMES[scheme].form}")
     return secret
 
 
+def parse_local(text: str) -> Secret:
+    """A Secret that needs no store: what opens a store cannot lie in one. Raises ValueError."""
+    secret = parse_secret(text)
+    if secret.is_remote:
+        raise ValueError("must be env://NAME or file:///path: it is needed before any store can be asked")
+    return secret
+
+
+def _climbs(scheme: str, rest: str) -> bool:
+    """Whether a remote path leaves its place by a segment of dots."""
+    return SCHEMES[scheme].remote and any(part in {".", ".."} for part in rest.partition("#")[0].split("/"))
+
+
+def _check_literal(text: str) -> None:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("must not be empty or hold control characters")
+    match = _ANY_SCHEME.match(text)
+    if match is not None:
+        hint = did_you_mean(match[1].lower().replace("_", "-"), SCHEMES) or f"; known: {', '.join(SCHEMES)}"
+        raise ValueError(f"unknown kind of reference {match[1][:20]}://{hint}")
+    scheme, colon, _ = text.partition(":")
+    if colon and scheme in SCHEMES:
+        raise ValueError(f"a {scheme}:// reference is written {SCHEMES[scheme].form}")
+    if _SHELL.fullmatch(text):
+        raise ValueError("shell variables are not expanded here; write env://NAME")
+
+
+PLACEHOLDER = re.compile(
+    r"change[-_ ]?(?:me|this)|replace[-_ ]?(?:me|this)|your[-_ ].*(?:key|secret|token|pepper|password)|placeholder"
+    r"|<[^>]+>|x{8,}|\*{3,}|\.{3}|insert[-_ ].*here|default[-_ ](?:key|secret|password)|example[-_ ](?:key|secret)",
+    re.IGNORECASE,
+)
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a secret is what an example says in its place (`change-me`, `<your key>`), so that others know it."""
+    return PLACEHOLDER.search(value) is not None
+
+
 SECRET = Unit(name="secret", parse=parse_secret, format=lambda secret: secret.reference or "***")
+LOCAL_SECRET = Unit(name="secret", parse=parse_local, format=SECRET.format)

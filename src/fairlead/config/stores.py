@@ -4,11 +4,12 @@ Such a URL often holds a password, so it is a secret; unlike other secrets it ha
 """
 
 import re
+from collections.abc import Callable
 
-from fairlead.config.secrets import Secret, parse_secret
+from fairlead.config.secrets import SCHEMES, Secret, parse_local, parse_secret
 from fairlead.config.units import Unit
 
-STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix", "unix")
 DATABASE_SCHEMES = ("postgresql", "postgres")
 _URL = re.compile(r"([a-z][a-z0-9+-]*)://([^/?#\s]*)[^\s]*")
 
@@ -28,12 +29,14 @@ LOCAL = Plain("local")
 
 def parse_state(text: str) -> Secret:
     """`local`, a URL of a Redis or Valkey, or a reference to one. Raises ValueError."""
-    return LOCAL if text == "local" else _parse(text, STATE_SCHEMES, "local, redis://host:6379 or valkey://host:6379")
+    if text == "local":
+        return LOCAL
+    return _parse(text, parse_secret, STATE_SCHEMES, "local, redis://host:6379 or valkey://host:6379")
 
 
 def parse_database(text: str) -> Secret:
-    """A URL of a PostgreSQL, or a reference to one. Raises ValueError."""
-    return _parse(text, DATABASE_SCHEMES, "null, or postgresql://user:password@host/name")
+    """A URL of a PostgreSQL, or a reference to one that needs no store: it is opened first. Raises ValueError."""
+    return _parse(text, parse_local, DATABASE_SCHEMES, "null, or postgresql://user:password@host/name")
 
 
 def checked(url: str, schemes: tuple[str, ...], known: str) -> str:
@@ -41,15 +44,15 @@ def checked(url: str, schemes: tuple[str, ...], known: str) -> str:
     match = _URL.fullmatch(url)
     if match is None or match[1] not in schemes:
         raise ValueError(f"must be {known}, or a reference to such a URL")
-    if not match[2].rpartition("@")[2] and "host=" not in url:
+    if not (match[2].rpartition("@")[2] or "host=" in url or "unix" in match[1]):
         raise ValueError(f"the URL names no host; write {known}")
     return url
 
 
-def _parse(text: str, schemes: tuple[str, ...], known: str) -> Secret:
+def _parse(text: str, reference: Callable[[str], Secret], schemes: tuple[str, ...], known: str) -> Secret:
     scheme = text.partition("://")[0]
-    if scheme in ("env", "file", "vault", "aws-sm", "aws-ssm", "gcp-sm", "azure-kv", "k8s") or "environ/" in text:
-        return parse_secret(text)
+    if scheme in SCHEMES or text.startswith("os.environ/"):
+        return reference(text)
     return Plain(checked(text, schemes, known))
 
 

@@ -28,6 +28,7 @@ STATUSES = {
     "invalid_request_error": 422,
     "too_many_attempts": 429,
     "database_unavailable": 503,
+    "state_unavailable": 503,
 }
 """Every code that the admin port answers with; a refusal of the HTTP layer has `invalid_request` and its own status."""
 
@@ -83,11 +84,21 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Admin:
     """The handler of every exchange on the admin port."""
 
-    def __init__(self, entries: Sequence[Entry], key: str | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], key: str | None, clock: Callable[[], float], *, guarded: bool = False
+    ) -> None:
+        """`guarded`: a key is wanted, also while none is known, when nobody is let in."""
         self._entries = [(entry, entry.path.split("/")) for entry in entries]
-        self._expected = f"Bearer {key}".encode() if key is not None else None
+        self._guarded = guarded
+        self._expected: bytes | None = None
+        self.guard(key)
         self._clock = clock
         self._guesses = Guesses()
+
+    def guard(self, key: str | None) -> None:
+        """The key has this value from now on; None: the last one stays."""
+        if key is not None:
+            self._guarded, self._expected = True, f"Bearer {key}".encode()
 
     async def __call__(self, exchange: Exchange) -> None:
         found = self._at(exchange.path)
@@ -119,7 +130,7 @@ class Admin:
         host, origin = (exchange.headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
         if origin and urlsplit(origin).netloc.lower() != host.lower():
             raise RefusedError("cross_origin", "a page of another site may not use the admin port")
-        if self._expected is None:
+        if not self._guarded:
             # Open on loopback. A page whose name was made to point here must not be let in with whoever reads it.
             if not is_loopback(_hostname(host)):
                 raise RefusedError(
@@ -129,7 +140,8 @@ class Admin:
         now = self._clock()
         if self._guesses.must_wait(exchange.peer, now):
             raise RefusedError("too_many_attempts", "too many wrong admin keys from this address; wait a minute")
-        if not hmac.compare_digest(exchange.headers.get(b"authorization", b""), self._expected):
+        given = exchange.headers.get(b"authorization", b"")
+        if self._expected is None or not hmac.compare_digest(given, self._expected):
             self._guesses.missed(exchange.peer, now)
             raise RefusedError("invalid_api_key", "the admin port wants its key: Authorization: Bearer <admin.key>")
 

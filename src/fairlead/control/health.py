@@ -1,10 +1,12 @@
 """The admin port's answers about health: which workers serve, what they have under way, which configuration holds."""
 
 import time
+from collections.abc import Callable
 
 import msgspec
 
 from fairlead.control.admin import Answer, Call, Entry
+from fairlead.control.secrets.safe import Told
 from fairlead.state.board import Board, Figures, is_ready
 
 SILENT_AFTER = 5.0
@@ -30,6 +32,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     config_version: str
     config_error: str | None
+    limits: str
+    """`ok`, or why limits are counted by this machine alone."""
+    secrets: list[Told]
+    """References that come over the network; values are never among them."""
     workers: list[WorkerHealth]
 
 
@@ -40,9 +46,19 @@ class Health:
         self._board = board
         self._version = ""
         self._error: str | None = None
+        self._secrets: list[Told] = []
+        self._trouble: Callable[[], str] = str
 
     def accepted(self, version: str) -> None:
         self._version, self._error = version, None
+
+    def secrets(self, told: list[Told]) -> None:
+        """How the secrets that come over the network are doing."""
+        self._secrets = told
+
+    def limits(self, trouble: Callable[[], str]) -> None:
+        """Who tells why the shared state cannot be reached."""
+        self._trouble = trouble
 
     def rejected(self, problems: str) -> None:
         self._error = problems
@@ -71,6 +87,8 @@ class Health:
             status="ok" if well else "degraded",
             config_version=self._version,
             config_error=self._error,
+            limits=self._trouble() or "ok",
+            secrets=self._secrets,
             workers=workers,
         )
 

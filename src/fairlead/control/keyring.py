@@ -140,7 +140,11 @@ class Keyring:
         return Made(minted.text, _shown(key, now))
 
     def _mac(self, minted: credential.Minted) -> bytes:
-        return credential.mac(self._pepper, minted.text.encode())
+        pepper = self._pepper()
+        if not pepper:
+            message = "the pepper has no value yet, so no key can be made; see the log, and give pepper a value"
+            raise RefusedError("conflict", message)
+        return credential.mac(pepper, minted.text.encode())
 
 
 def _existing(connection: Connection, id: str) -> Key:  # noqa: A002

@@ -13,9 +13,14 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from fairlead.canonical.limits import Limit
-from fairlead.config.compile import overlap
+from fairlead.config.callers import overlap
+from fairlead.config import tenancy
+from fairlead.config.bind import Binder
+from fairlead.config.limits import check_limits, limits_of
 from fairlead.config.model import Config
-from fairlead.config.problems import did_you_mean
+from fairlead.config.problems import Findings, did_you_mean
+from fairlead.config.shape import record_of
+from fairlead.config.source import read_tree
 from fairlead.config.units import shown
 
 LONGEST_TEXT = 256
@@ -31,7 +36,7 @@ _MODEL = re.compile(r"[^\s*]*\*|[^\s*]+")
 
 Code = Literal[
     "invalid_request_error", "invalid_json", "invalid_api_key", "cross_origin", "not_found", "conflict",
-    "too_many_attempts",
+    "too_many_attempts", "state_unavailable",
 ]  # fmt: skip
 
 
@@ -45,11 +50,16 @@ class RefusedError(Exception):
 
 
 def read_limits(text: bytes) -> tuple[Limit, ...]:
-    """Limits in the form in which they are stored. Raises ValueError.
-
-    The seam for the configuration's own way of writing limits: what is put into `Terms.read_limits` takes its place.
-    """
-    return msgspec.json.decode(text, type=tuple[Limit, ...])
+    """Limits written as in a tier of the configuration. Raises ValueError, in words for whoever wrote them."""
+    findings = Findings("limits")
+    node = read_tree(text, findings)
+    section = Binder(findings).bind(node, record_of(tenancy.Limits), "limits") if node is not None else None
+    if isinstance(section, tenancy.Limits):
+        check_limits(section, findings, path="limits")
+    if findings.has_errors() or not isinstance(section, tenancy.Limits):
+        problem = next(iter(findings.in_order()), None)
+        raise ValueError(f"{problem.path}: {problem.message}" if problem else "limits must be an object")
+    return limits_of(section)
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,13 +68,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     tiers: frozenset[str] | None = None
     tenants: frozenset[str] | None = None
     routes: frozenset[str] | None = None
-    read_limits: Callable[[bytes], tuple[Limit, ...]] = read_limits
-    """From the JSON text of `limits`; raises ValueError with words for whoever wrote it."""
 
 
 def terms_of(config: Config) -> Terms:
     """What this configuration has."""
     return Terms(
+        tiers=frozenset(config.tiers),
         tenants=frozenset(config.tenants),
         routes=frozenset(route.model for route in config.routes),
     )

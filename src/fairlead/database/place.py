@@ -20,6 +20,10 @@ class DatabaseError(Exception):
     """The database cannot be used; the message names it and the way out, and holds no password."""
 
 
+class UnfitError(DatabaseError):
+    """The database's tables are not those of this version."""
+
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """The file in `data`, or what `url` names."""
 

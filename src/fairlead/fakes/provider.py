@@ -65,7 +65,7 @@ class Provider:
         self._script = script
         self._queue = deque(script.sequence)
         self._chance = random.Random(seed)
-        self._key = key
+        self._keys: tuple[str, ...] | None = None if key is None else (key,)
         self._host = "127.0.0.1"
         self._count = 0
         self._server: asyncio.Server | None = None
@@ -167,7 +167,8 @@ class Provider:
         return seen
 
     def _matches(self, key: str | None) -> bool:
-        return self._key is None or hmac.compare_digest((key or "").encode(), self._key.encode())
+        given = (key or "").encode()
+        return self._keys is None or any(hmac.compare_digest(given, known.encode()) for known in self._keys)
 
     def _plan(self, asked: Asked, seen: Seen) -> Iterable[Step]:
         """The steps of the answer to `asked`."""
@@ -251,6 +252,9 @@ class Provider:
                 return {}
             case "GET /open":
                 return {"open": self.open}
+            case "POST /keys":
+                self._keys = tuple(msgspec.json.decode(body, type=list[str]))
+                return {}
             case "POST /script":
                 told = msgspec.json.decode(body)
                 if isinstance(told, list):

@@ -3,22 +3,15 @@
 A request keeps the calls that it began with, so that a reload in its middle sends no new secret to an old address.
 """
 
-from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import msgspec
 
-from fairlead.canonical.routing import Auth, Deployment
+from fairlead.canonical.auth import AUTH
+from fairlead.canonical.routing import Deployment
 from fairlead.dialects.table import DIALECTS
 from fairlead.http import fields
 from fairlead.http.origin import PORTS, Origin
-
-AUTH: dict[Auth, Callable[[str], tuple[tuple[str, str], ...]]] = {
-    "bearer": lambda secret: (("authorization", f"Bearer {secret}"),),
-    "x-api-key": lambda secret: (("x-api-key", secret),),
-    "api-key": lambda secret: (("api-key", secret),),
-    "none": lambda _: (),
-}
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -91,4 +91,9 @@ class State(Protocol):
         """How each rule stands for a request of amount 0; changes nothing. Without a state: as if never asked for."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why a shared state cannot be reached, so that a stand-in answers; empty: all is well."""
+        ...
+
     async def close(self) -> None: ...

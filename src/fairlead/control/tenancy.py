@@ -1,0 +1,146 @@
+"""All that the control process runs for tenants: keys and their index, the ledger, budgets' past, overdue holds.
+
+It puts together what the modules beside it know apart. Only the control process imports it: drivers come with it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from fairlead.canonical.limits import Rule
+from fairlead.control.admin import Entry
+from fairlead.control.configuring import Configuring
+from fairlead.control.desk import Desk
+from fairlead.control.health import Health
+from fairlead.control.key_entries import KeyEntries
+from fairlead.control.keyring import Keyring
+from fairlead.control.keys import Follower
+from fairlead.control.ledger import Ledger
+from fairlead.control.standing_entries import StandingEntries
+from fairlead.control.sweeper import Sweeper
+from fairlead.control.tenancy_post import TenancyPost
+from fairlead.control.wishes import Terms, terms_of
+from fairlead.database import schema
+from fairlead.database.engine import Database
+from fairlead.database.place import DatabaseError, UnfitError
+from fairlead.journal import Journal
+from fairlead.policy.rules import NOBODY, SHARED
+from fairlead.state.board import Board
+from fairlead.state.channel import Notice
+from fairlead.state.choice import open_state
+from fairlead.state.keys import KeyWriter
+from fairlead.state.port import State, StateError
+from fairlead.supervisor import UNUSABLE
+
+log = logging.getLogger("fairlead.control")
+
+MOST_TOLD = 10_000
+"""Alerts that are remembered, so that each is told once."""
+
+
+class Tenancy:
+    """From the first look at the database to the last."""
+
+    def __init__(self, post: TenancyPost, board: Board, config: Configuring, health: Health) -> None:
+        self._post = post
+        self._config = config
+        self._health = health
+        self._database = Database(post.place)
+        self._index = KeyWriter(post.index)
+        self._desk = Desk("admin")
+        self._follower = Follower(self._database, self._index, board)
+        self._keyring = Keyring(self._database, lambda: config.serving.pepper, terms=self._terms, clock=time.time)
+        self._ledger = Ledger(post.journals, self._database, post.machine)
+        self._journal = Journal(
+            post.journals / f"lost-{time.time_ns() // 1_000_000}.journal", asyncio.get_running_loop()
+        )
+        self._state: State | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self._seeding: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._told: set[Notice] = set()
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What the admin port answers about keys and tenants."""
+        keys = KeyEntries(self._keyring, self._desk, self._follower.nudge)
+        return (*keys.entries(), *StandingEntries(self._config, self._keyring, self._desk, self.standings).entries())
+
+    async def start(self) -> None:
+        """Makes the database fit, catches up, so that the first worker finds every key, and follows from then on.
+
+        Ends the process, and the family with it, where the database's tables are not those of this version.
+        """
+        try:
+            await self._desk.do(lambda: schema.prepare(self._database))
+        except UnfitError as unfit:
+            log.error("database_unfit", extra={"reason": str(unfit)})
+            raise SystemExit(UNUSABLE) from None
+        except DatabaseError:
+            pass  # the follower says so, and goes on trying
+        self._state = state = await open_state(self._config.serving.sharing, self._post.limits)
+        self._health.limits(lambda: state.trouble)
+        sweeper = Sweeper(state, self._ledger, self._journal, machine=self._post.machine, slots=self._slots)
+        await self._follower.catch_up()
+        self._running = [
+            asyncio.create_task(work)
+            for work in (self._follower.run(), self._ledger.run(), sweeper.run(time.time))
+        ]
+
+    def heed(self, notice: Notice) -> None:
+        """A worker needs a budget's past, or tells that one is used up to a degree."""
+        rule = notice.rule
+        if rule is None:
+            return
+        if notice.kind == "alert":
+            self._alert(notice, rule)
+        elif (rule.slot, rule.key) not in self._seeding:
+            task = asyncio.create_task(self.seed(rule))
+            self._seeding[(rule.slot, rule.key)] = task
+            task.add_done_callback(lambda _: self._seeding.pop((rule.slot, rule.key), None))
+
+    async def seed(self, rule: Rule) -> None:
+        """Tells the state what the ledger knows of a budget's past, unless it has a state already."""
+        spending = await self._ledger.spending(rule, time.time_ns() // 1000)
+        if spending is not None and self._state is not None:
+            with contextlib.suppress(StateError):
+                await self._state.seed(spending)
+
+    async def standings(self, rules: tuple[Rule, ...]) -> list[tuple[Rule, int, int]]:
+        """Each rule with what is left of it and microseconds until all of it is. Raises StateError."""
+        for rule in rules:
+            if rule.unit == "money":
+                await self.seed(rule)
+        if self._state is None:
+            raise StateError("the state is not open yet; try again in a moment")
+        standings = await self._state.standings(rules)
+        return [(rule, one.remaining, one.reset) for rule, one in zip(rules, standings, strict=True)]
+
+    async def close(self) -> None:
+        tasks = [*self._running, *self._seeding.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._ledger.catch_up()
+        await self._ledger.close()
+        await self._follower.close()
+        await asyncio.to_thread(self._desk.close)
+        if self._state is not None:
+            await self._state.close()
+        self._journal.close()
+        self._index.close()
+        self._database.close()
+
+    def _alert(self, notice: Notice, rule: Rule) -> None:
+        """One line per budget, degree and period."""
+        if notice in self._told:
+            return
+        if len(self._told) >= MOST_TOLD:
+            self._told.clear()
+        self._told.add(notice)
+        log.warning("budget_alert", extra={"budget": rule.label, "percent": notice.percent})
+
+    def _slots(self) -> list[str]:
+        return [SHARED, NOBODY, *self._config.serving.tenants]
+
+    def _terms(self) -> Terms:
+        return Terms() if self._config.config is None else terms_of(self._config.config)
