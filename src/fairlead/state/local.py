@@ -23,13 +23,15 @@ from fairlead.policy.budget import BUDGETS, seeded
 from fairlead.policy.limits import State
 from fairlead.state.local_file import MAP_SIZE, open_file, steady
 from fairlead.state.port import CLAIM, LEASE, Hold, Overdue, Settlement, Spending, StateError
+from fairlead.state.records import decode_record, encode_record, encode_rule, overdue
 
 KEY_SIZE = 400
 """Bytes of a key from which on its digest stands for it; LMDB takes 511."""
 KNOWN_RULES = 50_000
 """Rules of which a process keeps the encoded form."""
 Result = TypeVar("Result")
-_LEASE = Struct(">q")
+_HEAD = Struct(">qq")
+"""Of a hold: the end of its lease, and since when it is held; its record follows."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state: Callable[[bytes], State] = msgspec.msgpack.Decoder(list[int]).decode
 
@@ -42,15 +44,6 @@ class _Known(NamedTuple):
     encoded: msgspec.Raw
     budget: bytes
     """The key of its slot's seeding, where it is a budget."""
-
-
-class _Held(msgspec.Struct, frozen=True, array_like=True):
-    since: int
-    demands: tuple[tuple[Rule, int], ...]
-    note: bytes
-
-
-_decode_held = msgspec.msgpack.Decoder(_Held).decode
 
 
 class LocalState:
@@ -123,7 +116,7 @@ class LocalState:
             idle = now + holds.lifetime(rule.rule, standing.reset)
             txn.put(rule.key, _encode([idle, *state]), db=states)
         held = [(rule.encoded, demand.amount) for rule, demand in zip(known, demands, strict=True)]
-        txn.put(_key(hold), _LEASE.pack(now + LEASE) + _encode((now, held, note)), db=self._holds)
+        txn.put(_key(hold), _HEAD.pack(now + LEASE, now) + encode_record(held, note), db=self._holds)
         return verdict
 
     def _settle(self, txn: Any, now: int, settlement: Settlement) -> bool:
@@ -136,33 +129,35 @@ class LocalState:
             new = holds.settle(demand, state, now, hold.since, used)
             if used > demand.amount or rule.budget or not state:
                 # Otherwise the state has only become lighter, and is idle by then at the latest.
-                reset = holds.standing(demand.rule, new, now).reset
-                idle = max(idle, now + holds.lifetime(demand.rule, reset))
+                idle = now + holds.lifetime(demand.rule, holds.standing(demand.rule, new, now).reset)
             txn.put(rule.key, _encode([idle, *new]), db=self._states)
         return True
 
     def _renew(self, txn: Any, until: int, renewed: Sequence[Hold]) -> None:
         for hold in renewed:
-            self._extend(txn, _key(hold.id), txn.get(_key(hold.id), None, self._holds), until)
+            key = _key(hold.id)
+            value = txn.get(key, None, self._holds)
+            if value is not None:
+                self._extend(txn, key, value, until)
 
-    def _extend(self, txn: Any, key: bytes, value: bytes | None, until: int) -> None:
-        if value is not None:
-            txn.put(key, _LEASE.pack(until) + value[_LEASE.size :], db=self._holds)
+    def _extend(self, txn: Any, key: bytes, value: bytes, until: int) -> None:
+        _, since = _HEAD.unpack_from(value)
+        txn.put(key, _HEAD.pack(until, since) + value[_HEAD.size :], db=self._holds)
 
     def _overdue(self, txn: Any, now: int, slots: frozenset[str], before: int, most: int) -> list[Overdue]:
         found: list[tuple[bytes, bytes, Overdue]] = []
         for key, value in txn.cursor(self._holds):
-            if _LEASE.unpack_from(value)[0] >= before:
+            ends, since = _HEAD.unpack_from(value)
+            if ends >= before:
                 continue
-            held = _decode_held(value[_LEASE.size :])
-            if any(rule.slot in slots for rule, _ in held.demands):
-                demands = tuple(Demand(rule, amount) for rule, amount in held.demands)
-                found.append((key, value, Overdue(Hold(key.decode(), demands, held.since), held.note)))
+            record = decode_record(value[_HEAD.size :])
+            if any(rule.slot in slots for rule, _ in record.demands):
+                found.append((key, value, overdue(key.decode(), since, record)))
                 if len(found) == most:
                     break
         for key, value, _ in found:
             self._extend(txn, key, value, now + CLAIM)
-        return [overdue for _, _, overdue in found]
+        return [late for _, _, late in found]
 
     def _seed(self, txn: Any, now: int, slot: str, spendings: Sequence[Spending]) -> bool:
         if not txn.put(_key(slot), b"", overwrite=False, db=self._seeded):
@@ -203,7 +198,7 @@ class LocalState:
             if len(self._known) >= KNOWN_RULES:
                 self._known.clear()
             budget = _key(rule.slot) if rule.algorithm in BUDGETS else b""
-            known = _Known(rule, _key(f"{rule.slot}\0{rule.key}"), msgspec.Raw(_encode(rule)), budget)
+            known = _Known(rule, _key(f"{rule.slot}\0{rule.key}"), encode_rule(rule), budget)
             self._known[id(rule)] = known
         return known
 
