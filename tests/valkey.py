@@ -108,6 +108,13 @@ def cluster(folder: Path) -> Iterator[list[Valkey]]:
         yield nodes
 
 
+@contextmanager
+def clients_of(servers: list[Valkey]) -> Iterator[list["redis.Redis"]]:
+    """A client for each."""
+    with ExitStack() as open_ones:
+        yield [open_ones.enter_context(server.client()) for server in servers]
+
+
 def _cluster_flags(bus: int) -> list[str]:
     return ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-config-file", "nodes"]
 

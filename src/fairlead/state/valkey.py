@@ -116,16 +116,13 @@ class ValkeyState:
         whole: dict[str, list[str]] = {}
         parts: list[str] = []
         for hold in holds:
-            groups = self._groups([demand.rule for demand in hold.demands])
             whole.setdefault(_home(hold.demands), []).append(hold.id)
-            if len(groups) > 1:
+            if len(self._groups([demand.rule for demand in hold.demands])) > 1:
                 parts.append(hold.id)
-        steps = [self._renew({slot: ids}, LEASE) for slot, ids in whole.items()]
-        if not self._nodes.clustered:
-            steps = [self._renew(whole, LEASE)] if whole else []
+        steps = [({slot: ids}, LEASE) for slot, ids in whole.items()] if self._nodes.clustered else [(whole, LEASE)]
         if parts:
-            steps.append(self._renew({SHARED: parts}, PART_LEASE))
-        await asyncio.gather(*steps)
+            steps.append(({SHARED: parts}, PART_LEASE))
+        await asyncio.gather(*[self._renew(ids, lease) for ids, lease in steps if ids])
 
     async def overdue(self, slots: Sequence[str], *, by: int = 0, most: int = 100) -> list[Overdue]:
         if self._nodes.map is None:
