@@ -8,11 +8,12 @@ import json
 import sys
 from pathlib import Path
 
+from tests.state.rules import ALGORITHMS, limited
+
 from fairlead.canonical.limits import DAY, Demand, Granted, Rule
 from fairlead.state.local import LocalState
 from fairlead.state.port import State
 from fairlead.state.valkey import ValkeyState
-from tests.state.rules import ALGORITHMS, limited
 
 ROUNDS = 120
 AT_ONCE = 20
@@ -43,7 +44,7 @@ async def let_in(state: State, rule: Rule, name: str) -> int:
 async def hammer(engine: str, name: str) -> dict[str, int]:
     state = opened(engine)
     await state.seed("acme", [])
-    counts = {algorithm: await let_in(state, rule, name) for algorithm, rule in RULES.items()}
+    counts: dict[str, int] = {algorithm: await let_in(state, rule, name) for algorithm, rule in RULES.items()}
     await state.close()
     return counts
 

@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from tests.state.hammer import LIMIT, RULES
+from tests.state.rules import ALGORITHMS, RATES, START, Clock, limited, settlement
+from tests.valkey import ROOT, Valkey, clients_of
 
 from fairlead.canonical.limits import (
     DAY,
@@ -26,9 +29,6 @@ from fairlead.state.local import LocalState
 from fairlead.state.port import CLAIM, LEASE, Hold, Settlement, Spending, State
 from fairlead.state.proof import prove
 from fairlead.state.valkey import ValkeyState
-from tests.state.hammer import LIMIT, RULES
-from tests.state.rules import ALGORITHMS, RATES, START, Clock, limited, settlement
-from tests.valkey import ROOT, Valkey, clients_of
 
 ENGINES = ("local", "valkey", "cluster")
 PROCESSES = 3
@@ -57,11 +57,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def state(place: str, clock: Clock) -> AsyncIterator[State]:
-    opened: State
-    if "://" in place:
-        opened = ValkeyState(place, clock=clock, timeout=10)
-    else:
-        opened = LocalState(Path(place), clock=clock)
+    opened = ValkeyState(place, clock=clock, timeout=10) if "://" in place else LocalState(Path(place), clock=clock)
     yield opened
     await opened.close()
 

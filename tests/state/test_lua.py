@@ -5,6 +5,8 @@ import asyncio
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.state.rules import Clock, rules
+from tests.valkey import Valkey
 
 from fairlead.canonical.limits import DAY, SECOND, Demand, Granted, Rule
 from fairlead.policy import holds
@@ -12,8 +14,6 @@ from fairlead.policy.budget import BUDGETS, seeded
 from fairlead.policy.limits import State
 from fairlead.state.port import Hold, Settlement, Spending
 from fairlead.state.valkey import ValkeyState
-from tests.state.rules import Clock, rules
-from tests.valkey import Valkey
 
 STEPS = 30
 AMOUNTS = st.integers(0, 12) | st.integers(0, 1_000_000_000)

@@ -7,6 +7,7 @@
 local DAY, WEEK, MONTH = 86400000000, 7 * 86400000000, 30 * 86400000000
 local SOON, NEVER = 1000000, -1
 local GRAINS, LOG_ENTRIES = 32, 1024
+local LEVEL_MAX, FAR = 2 ^ 51, 400 * DAY
 local FIRST_MONDAY = 4
 local MARGIN = 1000 -- milliseconds for which a key outlives its meaning
 local max, min = math.max, math.min
@@ -29,27 +30,30 @@ local function drained(rule, state, at)
   return max(level - (at - before) * rule.limit, 0), at
 end
 
-local function correction(rule, at, since, held, used)
+local function corrected(rule, level, at, since, held, used)
   local change = (used - held) * rule.ticks
-  if change >= 0 then return change end
-  return min(change + max(at - floor(since, rule.tick), 0) * rule.limit, 0)
+  if change < 0 then change = min(change + max(at - floor(since, rule.tick), 0) * rule.limit, 0) end
+  return min(max(level + change, 0), LEVEL_MAX)
 end
 
+local function time_of(rule, level) return min(ceil(level, rule.limit) * rule.tick, FAR) end
+
 local function take_bucket(rule, state, now, amount)
-  local tick, ticks, limit = rule.tick, rule.ticks, rule.limit
-  local level, at = drained(rule, state, floor(now, tick))
+  local ticks = rule.ticks
+  local level, at = drained(rule, state, floor(now, rule.tick))
   local top = rule.capacity * ticks
   local new = level + amount * ticks
   if new > top and rule.hard then
-    local wait = amount * ticks > top and NEVER or ceil(new - top, limit) * tick
-    return nil, floor(max(top - level, 0), ticks), ceil(level, limit) * tick, wait
+    local wait = amount * ticks > top and NEVER or time_of(rule, new - top)
+    return nil, floor(max(top - level, 0), ticks), time_of(rule, level), wait
   end
-  return {new, at}, floor(max(top - new, 0), ticks), ceil(new, limit) * tick, 0
+  new = min(new, LEVEL_MAX)
+  return {new, at}, floor(max(top - new, 0), ticks), time_of(rule, new), 0
 end
 
 local function settle_bucket(rule, state, now, since, held, used)
   local level, at = drained(rule, state, floor(now, rule.tick))
-  return {max(level + correction(rule, at, since, held, used), 0), at}
+  return {corrected(rule, level, at, since, held, used), at}
 end
 
 -- From place `first` of the state on, what has not wholly left the window that ends at `at`.
@@ -86,7 +90,7 @@ end
 
 local function window_reset(rule, sums, level, at)
   local last = #sums > 0 and (sums[#sums - 1] + 1) * rule.width + rule.ticks - at or 0
-  return max(last, ceil(level, rule.limit), 0) * rule.tick
+  return max(last * rule.tick, time_of(rule, level), 0)
 end
 
 local function join(head, sums)
@@ -95,8 +99,8 @@ local function join(head, sums)
 end
 
 local function take_window(rule, state, now, amount)
-  local tick, ticks, limit, burst, width = rule.tick, rule.ticks, rule.limit, rule.burst, rule.width
-  local level, at = drained(rule, state, floor(now, tick))
+  local ticks, limit, burst, width = rule.ticks, rule.limit, rule.burst, rule.width
+  local level, at = drained(rule, state, floor(now, rule.tick))
   local sums = living(state, 3, floor(at - ticks, width))
   local lacking = amount + total_of(sums) - limit - burst
   local room = amount - lacking
@@ -104,13 +108,13 @@ local function take_window(rule, state, now, amount)
   if amount > room and rule.hard then
     local wait = NEVER
     if amount <= limit + burst then
-      local earned = burst > 0 and ceil(max(level + (amount - limit - burst) * ticks, 0), limit) or 0
-      wait = max(window_until_room(rule, sums, at, lacking), earned * tick)
+      local earned = burst > 0 and time_of(rule, max(level + (amount - limit - burst) * ticks, 0)) or 0
+      wait = max(window_until_room(rule, sums, at, lacking), earned)
     end
     return nil, max(room, 0), window_reset(rule, sums, level, at), wait
   end
   add(sums, floor(at, width), amount)
-  if burst > 0 then level = level + amount * ticks end
+  if burst > 0 then level = min(level + amount * ticks, LEVEL_MAX) end
   return join({level, at}, sums), max(room - amount, 0), window_reset(rule, sums, level, at), 0
 end
 
@@ -125,7 +129,7 @@ local function settle_window(rule, state, now, since, held, used)
   elseif used > held then
     add(sums, floor(at, rule.width), used - held)
   end
-  if rule.burst > 0 then level = max(level + correction(rule, at, since, held, used), 0) end
+  if rule.burst > 0 then level = corrected(rule, level, at, since, held, used) end
   return join({level, at}, sums)
 end
 

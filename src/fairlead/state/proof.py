@@ -23,7 +23,7 @@ async def prove(state: State) -> None:
         first, second = [await state.reserve(f"{run}-{algorithm}-{n}", demands, b"") for n in range(2)]
         if not isinstance(first, Granted) or not isinstance(second, Denied):
             raise StateError(
-                f"the shared state does not limit by {algorithm!r}: of two requests where one is allowed, the first was "
-                f"{type(first).__name__.lower()} and the second {type(second).__name__.lower()}"
+                f"the shared state does not limit by {algorithm!r}: of two requests where one is allowed, "
+                f"the first was {type(first).__name__.lower()} and the second {type(second).__name__.lower()}"
             )
         await state.settle([Settlement(Hold(f"{run}-{algorithm}-0", demands, first.since), (0,))])

@@ -3,9 +3,9 @@
 It knows keys, arguments and answers of `limits.lua`, which counts there as `policy` does here. It must not know who
 asks, nor what to do while the server cannot be reached (`outage`).
 
-Keys are named `fl:{slot}:…`, so that a slot's keys lie on one server. Outside a cluster a step is atomic over all slots.
-In a cluster, what tenants share (`*`) is held first and given back where the tenant's own rules refuse: nothing is let
-in too much, and for that moment something may be refused that would have fitted.
+A slot's keys lie on one server. Outside a cluster a step is atomic over all slots. In a cluster, what tenants share
+(`*`) is held first and given back where the tenant's own rules refuse: nothing is let in too much, and for that moment
+something may be refused that would have fitted.
 The server must not evict keys that still count: `maxmemory-policy noeviction`.
 """
 
@@ -13,16 +13,15 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha1
 from importlib import resources
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 
 from fairlead.canonical.limits import Demand, Denied, Granted, Rule, Standing, Unseeded, Verdict
-from fairlead.policy.budget import BUDGETS, rolling_grain
-from fairlead.policy.limits import bucket_capacity, grain_width
 from fairlead.state.port import CLAIM, LEASE, Hold, Overdue, Settlement, Spending, StateError
-from fairlead.state.records import decode_record, encode_record, encode_rule, overdue
+from fairlead.state.records import decode_record, encode_record, overdue
 from fairlead.state.valkey_line import Abandoned, Line, Refusal, Word
+from fairlead.state.valkey_names import Names, probe_key
 from fairlead.state.valkey_nodes import Node, Nodes
 
 TIMEOUT = 0.1
@@ -30,56 +29,12 @@ TIMEOUT = 0.1
 SHARED = "*"
 PART_LEASE = 2 * LEASE
 """Of the part of a hold that lies in `*`: the hold itself runs out before it, and settles both."""
-KNOWN_RULES = 50_000
 MANY = 64
 """Settlements in one step, which nothing else can interrupt."""
 SCRIPT = resources.files("fairlead.state").joinpath("limits.lua").read_text()
 SHA = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
-Mechanism = Literal["bucket", "window", "fixed", "gauge", "calendar", "rolling"]
-MECHANISMS: dict[str, Mechanism] = {
-    "token_bucket": "bucket",
-    "gcra": "bucket",
-    "sliding_window": "window",
-    "sliding_log": "window",
-    "fixed_window": "fixed",
-    "concurrency": "gauge",
-    "calendar": "calendar",
-    "rolling": "rolling",
-}
 _encode = msgspec.msgpack.Encoder().encode
 _GRANTED, _DENIED, _UNSEEDED = range(3)
-
-
-class _Wire(msgspec.Struct, frozen=True):
-    """A rule as the script reads it."""
-
-    mechanism: Mechanism
-    limit: int
-    tick: int
-    ticks: int
-    burst: int
-    hard: bool
-    width: int
-    """Of a grain: ticks, or microseconds where it is a rolling budget."""
-    capacity: int
-
-
-class _Known(NamedTuple):
-    """A rule in the forms in which it is sent. The rule itself is here so that its id is not given to another one."""
-
-    rule: Rule
-    key: bytes
-    wire: msgspec.Raw
-    stored: msgspec.Raw
-    is_budget: bool
-
-
-class _Slot(NamedTuple):
-    """The keys of a slot beside its rules' states."""
-
-    holds: bytes
-    leases: bytes
-    seeded: bytes
 
 
 class ValkeyState:
@@ -89,8 +44,7 @@ class ValkeyState:
         """`clock` stands for the server's own time where a test wants to tell it."""
         self._nodes = Nodes(url, SCRIPT, timeout)
         self._clock = clock or (lambda: 0)
-        self._known: dict[int, _Known] = {}
-        self._slots: dict[str, _Slot] = {}
+        self._names = Names()
         self._undoing: set[asyncio.Task[None]] = set()
 
     async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes, *, strict: bool = False) -> Verdict:
@@ -134,17 +88,19 @@ class ValkeyState:
         return [late for _, late, part in found if not part][:most]
 
     async def seed(self, slot: str, spendings: Sequence[Spending]) -> bool:
-        rules = [self._know(spending.rule) for spending in spendings]
+        rules = [self._names.rule(spending.rule) for spending in spendings]
         spent = [[number for pair in spending.spent for number in pair] for spending in spendings]
         call = {"now": self._clock(), "spendings": [(rule.wire, row) for rule, row in zip(rules, spent, strict=True)]}
-        return bool(await self._run("seed", [self._slot(slot).seeded, *(rule.key for rule in rules)], call))
+        return bool(await self._run("seed", [self._names.slot(slot).seeded, *(rule.key for rule in rules)], call))
 
     async def standings(self, rules: Sequence[Rule]) -> list[Standing]:
+        if not rules:
+            return []
         if self._nodes.map is None:
             await self._nodes.learn()
         found: dict[int, Standing] = {}
         for group in self._groups(rules):
-            known = [self._know(rules[place]) for place in group]
+            known = [self._names.rule(rules[place]) for place in group]
             call = {"now": self._clock(), "rules": [rule.wire for rule in known]}
             answer = await self._run("standings", [rule.key for rule in known], call)
             found.update(zip(group, _standings(answer, 0), strict=True))
@@ -154,14 +110,13 @@ class ValkeyState:
         """Raises StateError unless every server that keeps a part of the state takes writes."""
         servers = await self._nodes.learn()
         for begin, end, node in servers.ranges():
-            key = _key_between(begin, end) if self._nodes.clustered else b"fl:probe"
-            answer = await (await node.reach()).call(("SET", key, "", "PX", 1000))
+            answer = await (await node.reach()).call(("SET", probe_key(begin, end), "", "PX", 1000))
             if isinstance(answer, Refusal):
                 raise _refused(node, answer)
 
     async def seeded_at(self, slot: str) -> int | None:
         """When the slot was told its past, by the server's time."""
-        answer = await self._ask(self._slot(slot).seeded, ("GET", self._slot(slot).seeded))
+        answer = await self._ask(self._names.slot(slot).seeded, ("GET", self._names.slot(slot).seeded))
         return None if answer is None else int(answer)
 
     async def close(self) -> None:
@@ -173,13 +128,18 @@ class ValkeyState:
     async def _reserve(
         self, hold: str, demands: Sequence[Demand], note: bytes, *, part: bool = False, dry: bool = False,
         record: Sequence[Demand] | None = None,
-    ) -> Verdict:  # fmt: skip
+    ) -> Granted | Denied | Unseeded:  # fmt: skip
         """The step on one server. `record`: all of the hold's demands, where these are not all."""
-        known = [self._know(demand.rule) for demand in demands]
-        slot = self._slot(_home(demands))
+        known = [self._names.rule(demand.rule) for demand in demands]
+        slot = self._names.slot(_home(demands))
         budgets = list(dict.fromkeys(rule.rule.slot for rule in known if rule.is_budget))
-        keys = [slot.holds, slot.leases, *(rule.key for rule in known), *(self._slot(name).seeded for name in budgets)]
-        kept = [(self._know(demand.rule).stored, demand.amount) for demand in record or demands]
+        keys = [
+            slot.holds,
+            slot.leases,
+            *(rule.key for rule in known),
+            *(self._names.slot(name).seeded for name in budgets),
+        ]
+        kept = [(self._names.rule(demand.rule).stored, demand.amount) for demand in record or demands]
         call = {
             "now": self._clock(),
             "hold": hold,
@@ -187,7 +147,8 @@ class ValkeyState:
             "demands": [(rule.wire, demand.amount) for rule, demand in zip(known, demands, strict=True)],
             "dry": dry,
         }
-        words = ("EVALSHA", SHA, len(keys), *keys, "reserve", _encode(call), encode_record(kept, note, part=part))
+        words: tuple[Word, ...] = ("EVALSHA", SHA, len(keys), *keys)
+        words += ("reserve", _encode(call), encode_record(kept, note, part=part))
         answer = await self._ask(keys[0], words, lambda late: self._undo(late, hold, demands))
         if answer[0] == _UNSEEDED:
             return Unseeded(budgets[answer[1]])
@@ -197,19 +158,16 @@ class ValkeyState:
     async def _reserve_in_parts(
         self, hold: str, demands: Sequence[Demand], note: bytes, groups: list[list[int]]
     ) -> Verdict:
+        """In a cluster: what is shared, then the tenant's own; that is only weighed where the first was denied."""
         shared, own = ([demands[place] for place in group] for group in groups)
         first = await self._reserve(hold, shared, note, part=True)
         if isinstance(first, Unseeded):
             return first
-        given_back = False
+        second: Granted | Denied | Unseeded | None = None
         try:
             second = await self._reserve(hold, own, note, record=demands, dry=isinstance(first, Denied))
-            given_back = isinstance(first, Granted) and not isinstance(second, Granted)
-        except BaseException:
-            given_back = isinstance(first, Granted)
-            raise
         finally:
-            if given_back:
+            if isinstance(first, Granted) and not isinstance(second, Granted):
                 self._in_background(self._release(hold, shared))
         if isinstance(second, Unseeded):
             return second
@@ -227,8 +185,8 @@ class ValkeyState:
         rows = []
         for settlement in settlements:
             demands = settlement.hold.demands
-            slot = self._slot(_home(demands))
-            known = [self._know(demand.rule) for demand in demands]
+            slot = self._names.slot(_home(demands))
+            known = [self._names.rule(demand.rule) for demand in demands]
             keys += (slot.holds, slot.leases, *(rule.key for rule in known))
             used = [(rule.wire, demand.amount, used)
                     for rule, demand, used in zip(known, demands, settlement.used, strict=True)]  # fmt: skip
@@ -254,13 +212,13 @@ class ValkeyState:
         return told
 
     async def _renew(self, ids: dict[str, list[str]], lease: int) -> None:
-        slots = [self._slot(slot) for slot, group in ids.items() for _ in group]
+        slots = [self._names.slot(slot) for slot, group in ids.items() for _ in group]
         keys = [key for slot in slots for key in (slot.holds, slot.leases)]
         call = {"now": self._clock(), "lease": lease, "holds": [hold for group in ids.values() for hold in group]}
         await self._run("renew", keys, call)
 
     async def _overdue(self, slots: list[str], by: int, most: int) -> list[tuple[Hold, Overdue, bool]]:
-        keys = [key for slot in map(self._slot, slots) for key in (slot.holds, slot.leases)]
+        keys = [key for slot in map(self._names.slot, slots) for key in (slot.holds, slot.leases)]
         call = {"now": self._clock(), "by": by, "most": most, "claim": CLAIM}
         answer = await self._run("overdue", keys, call)
         found = []
@@ -320,43 +278,6 @@ class ValkeyState:
         task = asyncio.ensure_future(step)
         self._undoing.add(task)
         task.add_done_callback(self._undoing.discard)
-
-    def _slot(self, name: str) -> _Slot:
-        slot = self._slots.get(name)
-        if slot is None:
-            if len(self._slots) >= KNOWN_RULES:
-                self._slots.clear()
-            slot = self._slots[name] = _Slot(*(_key(name, part) for part in ("holds", "leases", "seeded")))
-        return slot
-
-    def _know(self, rule: Rule) -> _Known:
-        known = self._known.get(id(rule))
-        if known is None:
-            if len(self._known) >= KNOWN_RULES:
-                self._known.clear()
-            wire = msgspec.Raw(_encode(_wire(rule)))
-            key = _key(rule.slot, f"s:{rule.key}")
-            known = self._known[id(rule)] = _Known(rule, key, wire, encode_rule(rule), rule.algorithm in BUDGETS)
-        return known
-
-
-def _wire(rule: Rule) -> _Wire:
-    mechanism = MECHANISMS[rule.algorithm]
-    return _Wire(
-        mechanism=mechanism,
-        limit=rule.limit,
-        tick=rule.tick,
-        ticks=rule.ticks,
-        burst=rule.burst,
-        hard=rule.hard,
-        width=rolling_grain(rule) if mechanism == "rolling" else grain_width(rule),
-        capacity=bucket_capacity(rule),
-    )
-
-
-def _key(slot: str, rest: str) -> bytes:
-    """A name of which the server hashes the slot only."""
-    return f"fl:{{{slot.replace('}', '%7D')}}}:{rest}".encode()
 
 
 def _home(demands: Iterable[Demand]) -> str:

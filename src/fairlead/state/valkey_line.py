@@ -65,6 +65,8 @@ class Line(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._graced: asyncio.Future[Any] | None = None
         self._transport: asyncio.Transport | None = None
+        self.gone = self._loop.create_future()
+        """Done once the socket is closed."""
 
     def call(self, words: tuple[Word, ...], abandoned: Abandoned | None = None) -> "asyncio.Future[Any]":
         """The answer, a `Refusal` among them. `abandoned` gets it where nobody waits for it any more."""
@@ -74,7 +76,7 @@ class Line(asyncio.Protocol):
             return future
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.append(hiredis.pack_command(words))
+        self._unsent.append(hiredis.pack_command(words))  # type: ignore[arg-type] # its stub knows tuples of one word
         due = self._loop.time() + self._timeout
         self._waiting.append(_Waiting(future, due, abandoned))
         if self._timer is None:
@@ -94,6 +96,8 @@ class Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.close(f"the connection broke: {error}" if error else "it closed the connection")
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def close(self, reason: str = "the connection is closed") -> None:
         """Everyone who waits is told so, at once."""

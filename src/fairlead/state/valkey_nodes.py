@@ -6,6 +6,7 @@ It knows URLs, hash slots and topology. It must not know the script that is run 
 import asyncio
 import ssl
 from bisect import bisect_right
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -91,6 +92,7 @@ class Node:
             await asyncio.gather(self._opening, return_exceptions=True)
         if self._line is not None:
             self._line.close()
+            await self._line.gone
 
 
 class Map(msgspec.Struct, frozen=True):
@@ -135,7 +137,7 @@ class Nodes:
             await node.close()
 
     async def _learn(self) -> Map:
-        failed: StateError | None = None
+        failed = StateError("")
         for node in tuple(self._known.values()):
             try:
                 answer = await (await node.reach()).call(("CLUSTER", "SLOTS"))
@@ -144,7 +146,6 @@ class Nodes:
                 continue
             self.map = self._read(node, answer)
             return self.map
-        assert failed is not None
         raise failed
 
     def _read(self, node: Node, answer: Any) -> Map:
@@ -155,7 +156,7 @@ class Nodes:
         self.clustered = True
         rows = sorted((row[0], row[1], *row[2][:2]) for row in answer)
         whole = rows and rows[0][0] == 0 and rows[-1][1] == REDIS_CLUSTER_HASH_SLOTS - 1
-        if not whole or any(after[0] != before[1] + 1 for before, after in zip(rows, rows[1:], strict=False)):
+        if not whole or any(after[0] != before[1] + 1 for before, after in pairwise(rows)):
             raise StateError(f"the cluster at {node.address} does not serve all hash slots")
         return Map(tuple(row[0] for row in rows), tuple(self._node(node, *row[2:]) for row in rows))
 
