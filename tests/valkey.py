@@ -62,7 +62,8 @@ class Valkey:
         self._running().send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        self._running().send_signal(signal.SIGCONT)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """kill -9, if it runs."""

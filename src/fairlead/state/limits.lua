@@ -290,6 +290,14 @@ local function load(key)
   return read and type(state) == 'table' and state or {}
 end
 
+-- The same for the two keys of a slot's holds.
+local function own(holds, leases)
+  for key, kind in pairs({[holds] = 'hash', [leases] = 'zset'}) do
+    local found = redis.call('TYPE', key).ok
+    if found ~= kind and found ~= 'none' then redis.call('DEL', key) end
+  end
+end
+
 local function store(key, rule, state, reset)
   local lifetime = BUDGETS[rule.mechanism] and max(reset, DAY) or reset
   redis.call('SET', key, cmsgpack.pack(state), 'PX', ceil(lifetime, 1000) + MARGIN)
@@ -326,6 +334,7 @@ function STEPS.reserve(call)
     reply = join(reply, {remaining, reset, wait})
   end
   if reply[1] == 0 and not call.dry then
+    own(KEYS[1], KEYS[2])
     redis.call('HSET', KEYS[1], call.hold, string.format('%.0f:', now) .. ARGV[3])
     lease(KEYS[2], KEYS[1], call.hold, now + call.lease)
     for index, demand in ipairs(call.demands) do store(KEYS[index + 2], demand[1], new[index], resets[index]) end
@@ -338,6 +347,7 @@ function STEPS.settle(call)
   local now, place, reply = clock(call.now), 1, {}
   for index, settlement in ipairs(call.settlements) do
     local id, demands = settlement[1], settlement[2]
+    own(KEYS[place], KEYS[place + 1])
     local record = redis.call('HGET', KEYS[place], id)
     reply[index] = record and 1 or 0
     if record then
@@ -366,6 +376,7 @@ function STEPS.renew(call)
   local ends = clock(call.now) + call.lease
   for index, id in ipairs(call.holds) do
     local holds, leases = KEYS[2 * index - 1], KEYS[2 * index]
+    own(holds, leases)
     if redis.call('HEXISTS', holds, id) == 1 then lease(leases, holds, id, ends) end
   end
   return 0
@@ -376,6 +387,7 @@ function STEPS.overdue(call)
   local now, reply = clock(call.now), {}
   for place = 1, #KEYS, 2 do
     local before = string.format('(%.0f', now - call.by)
+    own(KEYS[place], KEYS[place + 1])
     local ids = redis.call('ZRANGEBYSCORE', KEYS[place + 1], '-inf', before, 'LIMIT', 0, call.most - #reply / 2)
     for _, id in ipairs(ids) do
       local record = redis.call('HGET', KEYS[place], id)

@@ -1,7 +1,7 @@
 """What goes on while the shared state cannot be reached: this machine counts by itself, on a share of every limit.
 
-`Guarded` is a `State` in front of two: the shared one, and a stand-in that the processes of this machine share. It knows
-holds and rules. It must not know tenants, nor how either engine works.
+`Guarded` is a `State` in front of two: the shared one, and a stand-in that the processes of this machine share.
+It knows holds and rules. It must not know tenants, nor how either engine works.
 
 The first call that fails opens the way to the stand-in for everyone, and a probe in the background finds the way back.
 What was decided here reaches the shared state then: settlements of holds that lie there, and what budgets spent here.
@@ -63,13 +63,14 @@ class Guarded:
         self._stand_in = stand_in
         self._share = share
         self._chance = chance or Random()
-        self._seen = time.time_ns() // 1000
-        """The newest time of the shared state that is known from before an outage."""
+        self._ahead = 0
+        """What the clock of the shared state is ahead of ours, in microseconds."""
         self._here: dict[str, tuple[Demand, ...]] = {}
         """Holds on the stand-in, as they are held there."""
         self._owed: deque[Settlement] = deque(maxlen=OWED)
         self._debts: dict[tuple[str, str], tuple[Rule, int]] = {}
         self._smaller: dict[int, tuple[Rule, Rule]] = {}
+        self._paying = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -86,7 +87,7 @@ class Guarded:
                 self._owed.append(Settlement(Hold(hold, tuple(demands), 0), (0,) * len(demands)))
             else:
                 if isinstance(verdict, Granted):
-                    self._seen = verdict.since
+                    self._ahead = verdict.since - time.time_ns() // 1000
                 return verdict
         return Unavailable() if strict else await self._reserve_here(hold, demands, note)
 
@@ -212,12 +213,11 @@ class Guarded:
 
     async def _recover(self) -> None:
         """Probes until the shared state is there again, and has been told what happened here."""
-        began, seen = time.monotonic(), self._seen
+        began, seen = time.monotonic(), time.time_ns() // 1000 + self._ahead
         while True:
             await asyncio.sleep(PROBE_EVERY * self._chance.uniform(0.75, 1.25))
             try:
                 await self._shared.probe()
-                await self._catch_up()
                 await self._pay(seen)
             except StateError:
                 continue
@@ -226,28 +226,36 @@ class Guarded:
             return
 
     async def _catch_up(self) -> None:
-        """Settles what lies in the shared state; what is not there any more has been settled by others, at most once."""
+        """Settles what lies in the shared state. What others have settled by now is not there any more."""
         while self._owed:
-            batch = list(self._owed)[:100]
-            await self._shared.settle(batch)
-            for _ in batch:
-                self._owed.popleft()
+            batch = [self._owed.popleft() for _ in range(min(len(self._owed), 100))]
+            try:
+                await self._shared.settle(batch)
+            except StateError:
+                self._owed.extendleft(reversed(batch))
+                raise
 
     async def _pay(self, seen: int | None = None) -> None:
         """Charges what is owed, unless the slot was told its past after `seen`: the ledger knows of it by then."""
-        while self._debts:
-            (slot, key), (rule, used) = next(iter(self._debts.items()))
-            seeded_at = await self._shared.seeded_at(slot)
-            hold, demands = f"owed-{uuid4().hex}", (Demand(msgspec.structs.replace(rule, hard=False), 0),)
-            granted = None
-            if seeded_at is not None and (seen is None or seeded_at <= seen):
-                granted = await self._shared.reserve(hold, demands, b"")
-            _, total = self._debts.pop((slot, key))
-            if total > used:
-                self._debts[slot, key] = rule, total - used
-            if isinstance(granted, Granted):
-                self._owed.append(Settlement(Hold(hold, demands, granted.since), (used,)))
-        await self._catch_up()
+        async with self._paying:
+            while self._debts:
+                (slot, key), (rule, used) = next(iter(self._debts.items()))
+                charge = await self._charge(rule, used, seen)
+                _, total = self._debts.pop((slot, key))
+                if total > used:
+                    self._debts[slot, key] = rule, total - used
+                if charge is not None:
+                    self._owed.append(charge)
+            await self._catch_up()
+
+    async def _charge(self, rule: Rule, used: int, seen: int | None) -> Settlement | None:
+        """A hold of nothing on the budget, to be settled with what was used; None where there is nothing to charge."""
+        seeded_at = await self._shared.seeded_at(rule.slot)
+        if seeded_at is None or (seen is not None and seeded_at > seen):
+            return None
+        hold, demands = f"owed-{uuid4().hex}", (Demand(msgspec.structs.replace(rule, hard=False), 0),)
+        granted = await self._shared.reserve(hold, demands, b"")
+        return Settlement(Hold(hold, demands, granted.since), (used,)) if isinstance(granted, Granted) else None
 
     async def _pay_late(self) -> None:
         """For what was held here when the shared state came back."""
