@@ -177,7 +177,8 @@ class LocalState:
             if not there:
                 break
             if _decode_state(cursor.value())[0] <= now:
-                there = cursor.delete()  # the cursor is on the next one then
+                cursor.delete()
+                there = bool(cursor.key())  # it is on the next one now, if there is one
                 deleted += 1
             else:
                 there = cursor.next()
