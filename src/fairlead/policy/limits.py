@@ -98,7 +98,10 @@ def settle_window(rule: Rule, state: State, now: int, since: int, held: int, use
     width = grain_width(rule)
     sums = _living(rule, state[2:], at, width)
     grain = since // rule.tick // width
-    place = next((i for i in range(0, len(sums), 2) if sums[i] >= grain), -1)
+    place = -1
+    if grain >= (at - rule.ticks) // width:
+        # Its own, or a later one with which it became one.
+        place = next((i for i in range(0, len(sums), 2) if sums[i] >= grain), -1)
     if place >= 0 and sums[place + 1] + used - held >= 0:
         sums[place + 1] += used - held
     elif used > held:

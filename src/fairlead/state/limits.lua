@@ -120,9 +120,10 @@ end
 
 local function settle_window(rule, state, now, since, held, used)
   local level, at = drained(rule, state, floor(now, rule.tick))
-  local sums = living(state, 3, floor(at - rule.ticks, rule.width))
+  local oldest = floor(at - rule.ticks, rule.width)
+  local sums = living(state, 3, oldest)
   local grain = floor(floor(since, rule.tick), rule.width)
-  local place = 1
+  local place = grain >= oldest and 1 or #sums + 1
   while place < #sums and sums[place] < grain do place = place + 2 end
   if place < #sums and sums[place + 1] + used - held >= 0 then
     sums[place + 1] = sums[place + 1] + used - held
