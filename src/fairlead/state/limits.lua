@@ -274,6 +274,7 @@ local SETTLE = {
   calendar = settle_calendar, rolling = settle_rolling,
 }
 local BUDGETS = {calendar = true, rolling = true}
+local HOLDING = {calendar = true, rolling = true, gauge = true}
 
 -- The engine.
 
@@ -316,6 +317,17 @@ local function lease(leases, holds, id, ends)
   redis.call('PEXPIRE', holds, DAY / 1000)
 end
 
+local function settle_one(key, now, since, demand)
+  local rule, held, used, state = demand[1], demand[2], demand[3], load(key)
+  local new = SETTLE[rule.mechanism](rule, state, now, since, held, used)
+  if used > held or BUDGETS[rule.mechanism] or #state == 0 then
+    local _, reset = standing(rule, new, now)
+    store(key, rule, new, reset)
+  else -- it has only become lighter
+    redis.call('SET', key, cmsgpack.pack(new), 'KEEPTTL')
+  end
+end
+
 local STEPS = {}
 
 -- KEYS: holds, leases, a state per demand, then the seeding of every slot with a budget.
@@ -356,14 +368,8 @@ function STEPS.settle(call)
       redis.call('HDEL', KEYS[place], id)
       redis.call('ZREM', KEYS[place + 1], id)
       for number, demand in ipairs(demands) do
-        local key, rule, held, used = KEYS[place + 1 + number], demand[1], demand[2], demand[3]
-        local state = load(key)
-        local new = SETTLE[rule.mechanism](rule, state, now, since, held, used)
-        if used > held or BUDGETS[rule.mechanism] or #state == 0 then
-          local _, reset = standing(rule, new, now)
-          store(key, rule, new, reset)
-        else
-          redis.call('SET', key, cmsgpack.pack(new), 'KEEPTTL')
+        if demand[2] ~= demand[3] or HOLDING[demand[1].mechanism] then
+          settle_one(KEYS[place + 1 + number], now, since, demand)
         end
       end
     end

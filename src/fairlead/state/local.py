@@ -33,7 +33,8 @@ Result = TypeVar("Result")
 _HEAD = Struct(">qq")
 """Of a hold: the end of its lease, and since when it is held; its record follows."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode_state: Callable[[bytes], State] = msgspec.msgpack.Decoder(list[int]).decode
+_decode_state: Callable[[bytes], list[int]] = msgspec.msgpack.Decoder(list[int]).decode
+"""The instant at which the state is as good as none, then the state."""
 
 
 class _Known(NamedTuple):
@@ -63,10 +64,19 @@ class LocalState:
 
     async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes, *, strict: bool = False) -> Verdict:
         del strict
-        return self._write(lambda txn, now: self._reserve(txn, now, hold, demands, note))
+        try:
+            with self._begin(write=True) as txn:
+                return self._reserve(txn, self._clock(), hold, demands, note)
+        except lmdb.Error as error:
+            raise self._unusable(error) from None
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        return self._write(lambda txn, now: [self._settle(txn, now, settlement) for settlement in settlements])
+        try:
+            with self._begin(write=True) as txn:
+                now = self._clock()
+                return [self._settle(txn, now, settlement) for settlement in settlements]
+        except lmdb.Error as error:
+            raise self._unusable(error) from None
 
     async def renew(self, holds: Sequence[Hold]) -> None:
         self._write(lambda txn, now: self._renew(txn, now + LEASE, holds))
@@ -81,7 +91,7 @@ class LocalState:
         now = self._clock()
         try:
             with self._begin() as txn:
-                return [holds.standing(rule, self._load(txn, self._know(rule))[1], now) for rule in rules]
+                return [holds.standing(rule, self._load(txn, rule), now) for rule in rules]
         except lmdb.Error as error:
             raise self._unusable(error) from None
 
@@ -104,33 +114,44 @@ class LocalState:
             raise self._unusable(error) from None
 
     def _reserve(self, txn: Any, now: int, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
-        known = [self._know(demand.rule) for demand in demands]
-        for rule in known:
-            if rule.budget and txn.get(rule.budget, None, self._seeded) is None:
-                return Unseeded(rule.rule.slot)
-        verdict, new = holds.reserve(demands, [self._load(txn, rule)[1] for rule in known], now)
+        states, get, put = self._states, txn.get, txn.put
+        rules: list[_Known] = []
+        found: list[State] = []
+        for demand in demands:
+            rule = self._known.get(id(demand.rule)) or self._know(demand.rule)
+            if rule.budget and get(rule.budget, None, self._seeded) is None:
+                return Unseeded(demand.rule.slot)
+            stored = get(rule.key, None, states)
+            rules.append(rule)
+            found.append(_decode_state(stored)[1:] if stored else [])
+        verdict, new = holds.reserve(demands, found, now)
         if new is None:
             return verdict
-        states = self._states
-        for rule, state, standing in zip(known, new, verdict.standings, strict=True):
-            idle = now + holds.lifetime(rule.rule, standing.reset)
-            txn.put(rule.key, _encode([idle, *state]), db=states)
-        held = [(rule.encoded, demand.amount) for rule, demand in zip(known, demands, strict=True)]
-        txn.put(_key(hold), _HEAD.pack(now + LEASE, now) + encode_record(held, note), db=self._holds)
+        held: list[tuple[msgspec.Raw, int]] = []
+        for rule, demand, state, standing in zip(rules, demands, new, verdict.standings, strict=True):
+            lifetime = holds.lifetime(rule.rule, standing.reset) if rule.budget else standing.reset
+            put(rule.key, _encode([now + lifetime, *state]), db=states)
+            held.append((rule.encoded, demand.amount))
+        put(_key(hold), _HEAD.pack(now + LEASE, now) + encode_record(held, note), db=self._holds)
         return verdict
 
     def _settle(self, txn: Any, now: int, settlement: Settlement) -> bool:
         hold = settlement.hold
         if not txn.delete(_key(hold.id), db=self._holds):
             return False
+        states = self._states
         for demand, used in zip(hold.demands, settlement.used, strict=True):
-            rule = self._know(demand.rule)
-            idle, state = self._load(txn, rule)
-            new = holds.settle(demand, state, now, hold.since, used)
-            if used > demand.amount or rule.budget or not state:
-                # Otherwise the state has only become lighter, and is idle by then at the latest.
+            if holds.is_exact(demand, used):
+                continue
+            rule = self._known.get(id(demand.rule)) or self._know(demand.rule)
+            stored = txn.get(rule.key, None, states)
+            kept = _decode_state(stored) if stored else []
+            new = holds.settle(demand, kept[1:], now, hold.since, used)
+            if used > demand.amount or rule.budget or not kept:
                 idle = now + holds.lifetime(demand.rule, holds.standing(demand.rule, new, now).reset)
-            txn.put(rule.key, _encode([idle, *new]), db=self._states)
+            else:
+                idle = kept[0]  # the state has only become lighter, and is idle by then at the latest
+            txn.put(rule.key, _encode([idle, *new]), db=states)
         return True
 
     def _renew(self, txn: Any, until: int, renewed: Sequence[Hold]) -> None:
@@ -185,13 +206,9 @@ class LocalState:
         self._collected = cursor.key() if there else b""
         return deleted
 
-    def _load(self, txn: Any, rule: _Known) -> tuple[int, State]:
-        """The instant at which the state is as good as none, and the state."""
-        found = txn.get(rule.key, None, self._states)
-        if found is None:
-            return 0, []
-        idle, *state = _decode_state(found)
-        return idle, state
+    def _load(self, txn: Any, rule: Rule) -> State:
+        stored = txn.get(self._know(rule).key, None, self._states)
+        return _decode_state(stored)[1:] if stored else []
 
     def _know(self, rule: Rule) -> _Known:
         known = self._known.get(id(rule))
