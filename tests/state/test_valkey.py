@@ -1,7 +1,11 @@
 """What a Redis or Valkey server may answer besides the script's answers, and how its URL is read."""
 
 import asyncio
+import contextlib
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.state.rules import Clock, limited
@@ -181,3 +185,43 @@ def test_a_url_is_read() -> None:
     assert access.tls.check_hostname
     address, access = parse("valkey+unix:///run/valkey.sock?db=1", 0.1)
     assert (address.path, access.greeting, access.tls) == ("/run/valkey.sock", (("SELECT", "1"),), None)
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate of 127.0.0.1, signed by itself, and its key, in one file."""
+    made = folder / "server.pem"
+    names = ["-subj", "/CN=server", "-addext", "subjectAltName=IP:127.0.0.1"]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-keyout", str(made)]
+    command = ["openssl", "req", "-x509", *key, "-out", str(folder / "crt"), *names]
+    subprocess.run(command, check=True, capture_output=True)
+    made.write_text(made.read_text() + (folder / "crt").read_text())
+    return made
+
+
+async def test_tls_is_spoken_with_who_proves_its_name_and_with_nobody_else(server: Valkey, tmp_path: Path) -> None:
+    """The wheel's server has no TLS, so a relay of ours ends it in front of the real server."""
+    proof = certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(proof)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+
+    front = await asyncio.start_server(relay, "127.0.0.1", 0, ssl=context)
+    port = front.sockets[0].getsockname()[1]
+    trusting = ValkeyState(f"valkeys://127.0.0.1:{port}?ca={tmp_path / 'crt'}", timeout=WITHIN)
+    assert isinstance(await trusting.reserve("tls", (Demand(PLACES, 1),), b""), Granted)
+    await trusting.close()
+    doubting = ValkeyState(f"valkeys://127.0.0.1:{port}", timeout=WITHIN)
+    with pytest.raises(StateError, match="certificate verify failed"):
+        await doubting.probe()
+    await doubting.close()
+    front.close()
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
