@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.control.conftest import NOW, TERMS
 
 from fairlead.canonical.limits import Limit
 from fairlead.config.model import Config, Route, Tenant
 from fairlead.control.wishes import RefusedError, Terms, Wish, checked, read, terms_of
 from fairlead.database import keys
-from tests.control.conftest import NOW, TERMS
 
 LIMIT = {"unit": "requests", "algorithm": "gcra", "limit": 5, "per": 1_000_000}
 

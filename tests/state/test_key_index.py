@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.key_reader import key_reader
 
 from fairlead.canonical.limits import Limit
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.state import keys as module
 from fairlead.state.keys import Entry, KeyIndex, KeyIndexError, KeyWriter, Standing
-from tests.key_reader import key_reader
 
 FULL = VirtualKey(
     id="full",

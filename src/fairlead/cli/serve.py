@@ -20,22 +20,22 @@ import msgspec
 
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli.logs import log_to_stderr
-from fairlead.config.world import SHORTEST_KEY
 from fairlead.config.load import ENVIRONMENT, Loaded, load
+from fairlead.config.model import Config
 from fairlead.config.secrets import Fetched
 from fairlead.config.units import Address, format_address, is_loopback, parse_address
-from fairlead.config.model import Config
+from fairlead.config.world import SHORTEST_KEY
 from fairlead.control import process as control
 from fairlead.control.configuring import ConfigPost, ConfigRejectedError
+from fairlead.control.secrets.store import Machine
 from fairlead.control.tenancy_post import TenancyPost
 from fairlead.database.place import Place
-from fairlead.state.pepper import PepperError, load_pepper
-from fairlead.control.secrets.store import Machine
 from fairlead.fakes import demo
 from fairlead.fakes import process as fakes
 from fairlead.gateway import worker
 from fairlead.state.board import Board, is_ready
 from fairlead.state.keepsake import Keepsake
+from fairlead.state.pepper import PepperError, load_pepper
 from fairlead.supervisor import Child, Supervisor, log
 
 DEMO_FILE = "demo.yaml"

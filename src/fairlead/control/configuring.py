@@ -244,4 +244,3 @@ class Configuring:
                 status = path.stat()
                 stamps.append((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
         return tuple(stamps)
-

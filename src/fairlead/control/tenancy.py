@@ -82,8 +82,7 @@ class Tenancy:
         sweeper = Sweeper(state, self._ledger, self._journal, machine=self._post.machine, slots=self._slots)
         await self._follower.catch_up()
         self._running = [
-            asyncio.create_task(work)
-            for work in (self._follower.run(), self._ledger.run(), sweeper.run(time.time))
+            asyncio.create_task(work) for work in (self._follower.run(), self._ledger.run(), sweeper.run(time.time))
         ]
 
     def heed(self, notice: Notice) -> None:

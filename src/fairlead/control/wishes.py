@@ -13,9 +13,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from fairlead.canonical.limits import Limit
-from fairlead.config.callers import overlap
 from fairlead.config import tenancy
 from fairlead.config.bind import Binder
+from fairlead.config.callers import overlap
 from fairlead.config.limits import check_limits, limits_of
 from fairlead.config.model import Config
 from fairlead.config.problems import Findings, did_you_mean

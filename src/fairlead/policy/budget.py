@@ -45,7 +45,7 @@ def take_rolling(rule: Rule, state: State, now: int, amount: int) -> tuple[State
     """State: what is held, then grain and spending by turns."""
     held, sums = _spendings(rule, state, now)
     room = rule.limit - held - sum(sums[1::2])
-    reset = (sums[-2] + 2 + GRAINS) * _grain(rule) - now if sums else DAY
+    reset = (sums[-2] + 2 + GRAINS) * rolling_grain(rule) - now if sums else DAY
     if amount > room and rule.hard:
         wait = NEVER if amount > rule.limit else _until_room(rule, sums, now, amount - room)
         return state, Standing(max(room, 0), reset, wait)
@@ -62,7 +62,7 @@ def charged(rule: Rule, sums: State, at: int, used: int) -> State:
     """Spendings of a rolling budget with one more, at `at`; no earlier than the newest."""
     if not used:
         return sums
-    grain = at // _grain(rule)
+    grain = at // rolling_grain(rule)
     if sums and sums[-2] >= grain:
         return [*sums[:-1], sums[-1] + used]
     return [*sums, grain, used]
@@ -95,6 +95,11 @@ def period(length: int, now: int) -> tuple[int, int]:
     return day * DAY, (day + 1) * DAY
 
 
+def rolling_grain(rule: Rule) -> int:
+    """Microseconds of spending that are counted as one instant."""
+    return -(-rule.ticks * rule.tick // GRAINS)
+
+
 def _day_of_month(day: int) -> int:
     """From 0, for a day since 1970. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days."""
     of_era = (day + 719468) % 146097
@@ -114,15 +119,11 @@ def _period(rule: Rule, state: State, now: int) -> tuple[int, int, int]:
     return end, spent, held
 
 
-def _grain(rule: Rule) -> int:
-    return -(-rule.ticks * rule.tick // GRAINS)
-
-
 def _spendings(rule: Rule, state: State, now: int) -> tuple[int, State]:
     """What is held, and the spendings of the grains that have not wholly left the window."""
     if not state:
         return 0, []
-    oldest = (now - rule.ticks * rule.tick) // _grain(rule)
+    oldest = (now - rule.ticks * rule.tick) // rolling_grain(rule)
     first = 1
     while first < len(state) and state[first] < oldest:
         first += 2
@@ -131,7 +132,7 @@ def _spendings(rule: Rule, state: State, now: int) -> tuple[int, State]:
 
 def _until_room(rule: Rule, sums: State, now: int, lacking: int) -> int:
     """Microseconds until so much has left the window; a day where it is held and not spent."""
-    grain = _grain(rule)
+    grain = rolling_grain(rule)
     for place in range(0, len(sums), 2):
         lacking -= sums[place + 1]
         if lacking <= 0:

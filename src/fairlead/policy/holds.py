@@ -10,6 +10,9 @@ from fairlead.canonical.limits import DAY, Demand, Denied, Granted, Rule, Standi
 from fairlead.policy.budget import BUDGETS, MECHANISMS
 from fairlead.policy.limits import State
 
+HOLDING = BUDGETS | {"concurrency"}
+"""Algorithms that know what is held apart from what was used."""
+
 
 def reserve(
     demands: Sequence[Demand], states: Sequence[State], now: int
@@ -33,7 +36,14 @@ def reserve(
 
 def settle(demand: Demand, state: State, now: int, since: int, used: int) -> State:
     """The state once it is known what a request that was granted `since` really used of this demand."""
+    if is_exact(demand, used):
+        return state
     return MECHANISMS[demand.rule.algorithm].settle(demand.rule, state, now, since, demand.amount, used)
+
+
+def is_exact(demand: Demand, used: int) -> bool:
+    """Nothing has to be corrected, so that an engine may leave the state as it is."""
+    return used == demand.amount and demand.rule.algorithm not in HOLDING
 
 
 def standing(rule: Rule, state: State, now: int) -> Standing:

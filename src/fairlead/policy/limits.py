@@ -28,6 +28,10 @@ GRAINS = 32
 """Parts of a sliding window that are counted apart."""
 LOG_ENTRIES = 1024
 """The most entries of a sliding log; beyond them the two oldest become one, which counts as the later."""
+LEVEL_MAX = 2**51
+"""A level stands still here, so that whatever was used beyond a limit is still counted in whole numbers below 2**53."""
+FAR = 400 * DAY
+"""The longest time that a standing tells."""
 SOON = SECOND
 """When a place may be free again, where nothing tells."""
 
@@ -46,27 +50,28 @@ def bucket_capacity(rule: Rule) -> int:
 
 def take_bucket(rule: Rule, state: State, now: int, amount: int) -> tuple[State, Standing]:
     """State: level (in units of 1/ticks), instant in ticks."""
-    tick, ticks, limit = rule.tick, rule.ticks, rule.limit
-    level, at = _drained(rule, state, now // tick)
+    ticks = rule.ticks
+    level, at = _drained(rule, state, now // rule.tick)
     top = bucket_capacity(rule) * ticks
     new = level + amount * ticks
     if new > top and rule.hard:
-        wait = NEVER if amount * ticks > top else _ceil(new - top, limit) * tick
-        return state, Standing(max(top - level, 0) // ticks, _ceil(level, limit) * tick, wait)
-    return [new, at], Standing(max(top - new, 0) // ticks, _ceil(new, limit) * tick)
+        wait = NEVER if amount * ticks > top else _time(rule, new - top)
+        return state, Standing(max(top - level, 0) // ticks, _time(rule, level), wait)
+    new = min(new, LEVEL_MAX)
+    return [new, at], Standing(max(top - new, 0) // ticks, _time(rule, new))
 
 
 def settle_bucket(rule: Rule, state: State, now: int, since: int, held: int, used: int) -> State:
     """What was held and not used is given back as far as it cannot have drained already."""
     at = now // rule.tick
     level, at = _drained(rule, state, at)
-    return [max(level + _correction(rule, at, since, held, used), 0), at]
+    return [_corrected(rule, level, at, since, held, used), at]
 
 
 def take_window(rule: Rule, state: State, now: int, amount: int) -> tuple[State, Standing]:
     """State: level, instant (the bucket that a burst has to be earned back in), then grain and sum by turns."""
-    tick, ticks, limit, burst = rule.tick, rule.ticks, rule.limit, rule.burst
-    at = now // tick
+    ticks, limit, burst = rule.ticks, rule.limit, rule.burst
+    at = now // rule.tick
     level, at = _drained(rule, state, at)
     width = grain_width(rule)
     sums = _living(rule, state[2:], at, width)
@@ -77,12 +82,12 @@ def take_window(rule: Rule, state: State, now: int, amount: int) -> tuple[State,
     if amount > room and rule.hard:
         wait = NEVER
         if amount <= limit + burst:
-            drained = _ceil(max(level + (amount - limit - burst) * ticks, 0), limit) if burst else 0
-            wait = max(_until_room(rule, sums, at, lacking, width), drained * tick)
+            drained = _time(rule, max(level + (amount - limit - burst) * ticks, 0)) if burst else 0
+            wait = max(_until_room(rule, sums, at, lacking, width), drained)
         return state, Standing(max(room, 0), _reset(rule, sums, level, at, width), wait)
     _add(sums, at // width, amount)
     if burst:
-        level += amount * ticks
+        level = min(level + amount * ticks, LEVEL_MAX)
     return [level, at, *sums], Standing(max(room - amount, 0), _reset(rule, sums, level, at, width))
 
 
@@ -93,13 +98,16 @@ def settle_window(rule: Rule, state: State, now: int, since: int, held: int, use
     width = grain_width(rule)
     sums = _living(rule, state[2:], at, width)
     grain = since // rule.tick // width
-    place = next((i for i in range(0, len(sums), 2) if sums[i] >= grain), -1)
+    place = -1
+    if grain >= (at - rule.ticks) // width:
+        # Its own, or a later one with which it became one.
+        place = next((i for i in range(0, len(sums), 2) if sums[i] >= grain), -1)
     if place >= 0 and sums[place + 1] + used - held >= 0:
         sums[place + 1] += used - held
     elif used > held:
         _add(sums, at // width, used - held)
     if rule.burst:
-        level = max(level + _correction(rule, at, since, held, used), 0)
+        level = _corrected(rule, level, at, since, held, used)
     return [level, at, *sums]
 
 
@@ -141,7 +149,7 @@ def settle_gauge(rule: Rule, state: State, now: int, since: int, held: int, used
 
 def grain_width(rule: Rule) -> int:
     """Ticks that are counted as one instant."""
-    return 1 if rule.algorithm == "sliding_log" else _ceil(rule.ticks, GRAINS)
+    return 1 if rule.algorithm == "sliding_log" else -(-rule.ticks // GRAINS)
 
 
 def _drained(rule: Rule, state: State, at: int) -> tuple[int, int]:
@@ -154,12 +162,12 @@ def _drained(rule: Rule, state: State, at: int) -> tuple[int, int]:
     return max(level - (at - before) * rule.limit, 0), at
 
 
-def _correction(rule: Rule, at: int, since: int, held: int, used: int) -> int:
-    """What a level changes by: an excess counts in full, the rest less what may have drained since."""
+def _corrected(rule: Rule, level: int, at: int, since: int, held: int, used: int) -> int:
+    """A level once it is known what was used: an excess counts in full, the rest less what may have drained since."""
     change = (used - held) * rule.ticks
-    if change >= 0:
-        return change
-    return min(change + max(at - since // rule.tick, 0) * rule.limit, 0)
+    if change < 0:
+        change = min(change + max(at - since // rule.tick, 0) * rule.limit, 0)
+    return min(max(level + change, 0), LEVEL_MAX)
 
 
 def _living(rule: Rule, sums: State, at: int, width: int) -> State:
@@ -195,8 +203,9 @@ def _until_room(rule: Rule, sums: State, at: int, lacking: int, width: int) -> i
 
 def _reset(rule: Rule, sums: State, level: int, at: int, width: int) -> int:
     last = (sums[-2] + 1) * width + rule.ticks - at if sums else 0
-    return max(last, _ceil(level, rule.limit), 0) * rule.tick
+    return max(last * rule.tick, _time(rule, level), 0)
 
 
-def _ceil(value: int, by: int) -> int:
-    return -(-value // by)
+def _time(rule: Rule, level: int) -> int:
+    """Microseconds in which so much drains."""
+    return min(-(-level // rule.limit) * rule.tick, FAR)

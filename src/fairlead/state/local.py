@@ -23,15 +23,18 @@ from fairlead.policy.budget import BUDGETS, seeded
 from fairlead.policy.limits import State
 from fairlead.state.local_file import MAP_SIZE, open_file, steady
 from fairlead.state.port import CLAIM, LEASE, Hold, Overdue, Settlement, Spending, StateError
+from fairlead.state.records import decode_record, encode_record, encode_rule, overdue
 
 KEY_SIZE = 400
 """Bytes of a key from which on its digest stands for it; LMDB takes 511."""
 KNOWN_RULES = 50_000
 """Rules of which a process keeps the encoded form."""
 Result = TypeVar("Result")
-_LEASE = Struct(">q")
+_HEAD = Struct(">qq")
+"""Of a hold: the end of its lease, and since when it is held; its record follows."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode_state: Callable[[bytes], State] = msgspec.msgpack.Decoder(list[int]).decode
+_decode_state: Callable[[bytes], list[int]] = msgspec.msgpack.Decoder(list[int]).decode
+"""The instant at which the state is as good as none, then the state."""
 
 
 class _Known(NamedTuple):
@@ -41,15 +44,6 @@ class _Known(NamedTuple):
     key: bytes
     encoded: msgspec.Raw
     budget: bool
-
-
-class _Held(msgspec.Struct, frozen=True, array_like=True):
-    since: int
-    demands: tuple[tuple[Rule, int], ...]
-    note: bytes
-
-
-_decode_held = msgspec.msgpack.Decoder(_Held).decode
 
 
 class LocalState:
@@ -69,10 +63,19 @@ class LocalState:
 
     async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes, *, strict: bool = False) -> Verdict:
         del strict
-        return self._write(lambda txn, now: self._reserve(txn, now, hold, demands, note))
+        try:
+            with self._begin(write=True) as txn:
+                return self._reserve(txn, self._clock(), hold, demands, note)
+        except lmdb.Error as error:
+            raise self._unusable(error) from None
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
-        return self._write(lambda txn, now: [self._settle(txn, now, settlement) for settlement in settlements])
+        try:
+            with self._begin(write=True) as txn:
+                now = self._clock()
+                return [self._settle(txn, now, settlement) for settlement in settlements]
+        except lmdb.Error as error:
+            raise self._unusable(error) from None
 
     async def renew(self, holds: Sequence[Hold]) -> None:
         self._write(lambda txn, now: self._renew(txn, now + LEASE, holds))
@@ -88,9 +91,13 @@ class LocalState:
         now = self._clock()
         try:
             with self._begin() as txn:
-                return [holds.standing(rule, self._load(txn, self._know(rule))[1], now) for rule in rules]
+                return [holds.standing(rule, self._load(txn, rule), now) for rule in rules]
         except lmdb.Error as error:
             raise self._unusable(error) from None
+
+    @property
+    def trouble(self) -> str:
+        return ""
 
     async def close(self) -> None:
         self._file.close()
@@ -111,62 +118,74 @@ class LocalState:
             raise self._unusable(error) from None
 
     def _reserve(self, txn: Any, now: int, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
-        known = [self._know(demand.rule) for demand in demands]
-        loaded = [self._load(txn, rule)[1] for rule in known]
-        for rule, state in zip(known, loaded, strict=True):
-            if rule.budget and not state:
-                return Unseeded(rule.rule)
-        verdict, new = holds.reserve(demands, loaded, now)
+        states, get, put = self._states, txn.get, txn.put
+        rules: list[_Known] = []
+        found: list[State] = []
+        for demand in demands:
+            rule = self._known.get(id(demand.rule)) or self._know(demand.rule)
+            stored = get(rule.key, None, states)
+            if rule.budget and stored is None:
+                return Unseeded(demand.rule)
+            rules.append(rule)
+            found.append(_decode_state(stored)[1:] if stored else [])
+        verdict, new = holds.reserve(demands, found, now)
         if new is None:
             return verdict
-        states = self._states
-        for rule, state, standing in zip(known, new, verdict.standings, strict=True):
-            idle = now + holds.lifetime(rule.rule, standing.reset)
-            txn.put(rule.key, _encode([idle, *state]), db=states)
-        held = [(rule.encoded, demand.amount) for rule, demand in zip(known, demands, strict=True)]
-        txn.put(_key(hold), _LEASE.pack(now + LEASE) + _encode((now, held, note)), db=self._holds)
+        held: list[tuple[msgspec.Raw, int]] = []
+        for rule, demand, state, standing in zip(rules, demands, new, verdict.standings, strict=True):
+            lifetime = holds.lifetime(rule.rule, standing.reset) if rule.budget else standing.reset
+            put(rule.key, _encode([now + lifetime, *state]), db=states)
+            held.append((rule.encoded, demand.amount))
+        put(_key(hold), _HEAD.pack(now + LEASE, now) + encode_record(held, note), db=self._holds)
         return verdict
 
     def _settle(self, txn: Any, now: int, settlement: Settlement) -> bool:
         hold = settlement.hold
         if not txn.delete(_key(hold.id), db=self._holds):
             return False
+        states = self._states
         for demand, used in zip(hold.demands, settlement.used, strict=True):
-            rule = self._know(demand.rule)
-            idle, state = self._load(txn, rule)
-            if rule.budget and not state:
+            if holds.is_exact(demand, used):
+                continue
+            rule = self._known.get(id(demand.rule)) or self._know(demand.rule)
+            stored = txn.get(rule.key, None, states)
+            if rule.budget and stored is None:
                 continue  # it will be told its past, this settlement included
-            new = holds.settle(demand, state, now, hold.since, used)
-            if used > demand.amount or rule.budget or not state:
-                # Otherwise the state has only become lighter, and is idle by then at the latest.
-                reset = holds.standing(demand.rule, new, now).reset
-                idle = max(idle, now + holds.lifetime(demand.rule, reset))
-            txn.put(rule.key, _encode([idle, *new]), db=self._states)
+            kept = _decode_state(stored) if stored else []
+            new = holds.settle(demand, kept[1:], now, hold.since, used)
+            if used > demand.amount or rule.budget or not kept:
+                idle = now + holds.lifetime(demand.rule, holds.standing(demand.rule, new, now).reset)
+            else:
+                idle = kept[0]  # the state has only become lighter, and is idle by then at the latest
+            txn.put(rule.key, _encode([idle, *new]), db=states)
         return True
 
     def _renew(self, txn: Any, until: int, renewed: Sequence[Hold]) -> None:
         for hold in renewed:
-            self._extend(txn, _key(hold.id), txn.get(_key(hold.id), None, self._holds), until)
+            key = _key(hold.id)
+            value = txn.get(key, None, self._holds)
+            if value is not None:
+                self._extend(txn, key, value, until)
 
-    def _extend(self, txn: Any, key: bytes, value: bytes | None, until: int) -> None:
-        if value is not None:
-            txn.put(key, _LEASE.pack(until) + value[_LEASE.size :], db=self._holds)
+    def _extend(self, txn: Any, key: bytes, value: bytes, until: int) -> None:
+        _, since = _HEAD.unpack_from(value)
+        txn.put(key, _HEAD.pack(until, since) + value[_HEAD.size :], db=self._holds)
 
     def _overdue(self, txn: Any, before: int, whose: tuple[frozenset[str], bytes], most: int) -> list[Overdue]:
         slots, prefix = whose
         found: list[tuple[bytes, bytes, Overdue]] = []
         for key, value in txn.cursor(self._holds):
-            if _LEASE.unpack_from(value)[0] >= before or not key.startswith(prefix):
+            ends, since = _HEAD.unpack_from(value)
+            if ends >= before or not key.startswith(prefix):
                 continue
-            held = _decode_held(value[_LEASE.size :])
-            if any(rule.slot in slots for rule, _ in held.demands):
-                demands = tuple(Demand(rule, amount) for rule, amount in held.demands)
-                found.append((key, value, Overdue(Hold(key.decode(), demands, held.since), held.note)))
+            record = decode_record(value[_HEAD.size :])
+            if any(rule.slot in slots for rule, _ in record.demands):
+                found.append((key, value, overdue(key.decode(), since, record)))
                 if len(found) == most:
                     break
         for key, value, _ in found:
             self._extend(txn, key, value, self._clock() + CLAIM)
-        return [overdue for _, _, overdue in found]
+        return [late for _, _, late in found]
 
     def _seed(self, txn: Any, now: int, spending: Spending) -> bool:
         rule = spending.rule
@@ -183,20 +202,17 @@ class LocalState:
             if not there:
                 break
             if _decode_state(cursor.value())[0] <= now:
-                there = cursor.delete()  # the cursor is on the next one then
+                cursor.delete()
+                there = bool(cursor.key())  # it is on the next one now, if there is one
                 deleted += 1
             else:
                 there = cursor.next()
         self._collected = cursor.key() if there else b""
         return deleted
 
-    def _load(self, txn: Any, rule: _Known) -> tuple[int, State]:
-        """The instant at which the state is as good as none, and the state."""
-        found = txn.get(rule.key, None, self._states)
-        if found is None:
-            return 0, []
-        idle, *state = _decode_state(found)
-        return idle, state
+    def _load(self, txn: Any, rule: Rule) -> State:
+        stored = txn.get(self._know(rule).key, None, self._states)
+        return _decode_state(stored)[1:] if stored else []
 
     def _know(self, rule: Rule) -> _Known:
         known = self._known.get(id(rule))
@@ -204,7 +220,7 @@ class LocalState:
             if len(self._known) >= KNOWN_RULES:
                 self._known.clear()
             key = _key(f"{rule.slot}\0{rule.key}")
-            known = _Known(rule, key, msgspec.Raw(_encode(rule)), rule.algorithm in BUDGETS)
+            known = _Known(rule, key, encode_rule(rule), rule.algorithm in BUDGETS)
             self._known[id(rule)] = known
         return known
 
