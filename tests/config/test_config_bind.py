@@ -44,8 +44,8 @@ def config(text: str) -> Config:
         ),
         (
             "zzz: 1",
-            ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, secrets, "
-            "providers, routes, tenants, keys"),
+            ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, outage, "
+            "pepper, old_pepper, secrets, providers, routes, tiers, tenants, limits, keys, issuers"),
         ),
         (
             "routes:\n- model: a\n  deployments: [a/b]\n  select: wieghted",
@@ -58,7 +58,7 @@ def config(text: str) -> Config:
             "context_window, content_policy, quality; did you mean '5xx'?"),
         ),
         ("server: {drain: 10}", ("f.yaml:1:17: server.drain: '10' is not a duration; write a number and a unit: "
-         "200ms, 5s, 1m, 1h, 1d or 1mo")),
+         "200ms, 5s, 1m, 1h, 1d, 1w or 1mo")),
         ("server: {workers: '2'}", "f.yaml:1:19: server.workers: must be a number without quotes"),
         ("server: {workers: 0}", "f.yaml:1:19: server.workers: '0' is not a whole number from 1 to 256"),
         ("server: {keep_alive: 0s}", "f.yaml:1:22: server.keep_alive: '0s' must be more than zero"),
@@ -73,15 +73,57 @@ def config(text: str) -> Config:
             "server: {}\nadmin: {}\nserver: {}",
             "f.yaml:3:1: server: the key 'server' is here twice; first on line 1",
         ),
-        ("tiers: {}", "f.yaml:1:1: tiers: this version of Fairlead does not have 'tiers' yet; remove it"),
+        ("audit: {}", "f.yaml:1:1: audit: this version of Fairlead does not have 'audit' yet; remove it"),
         (
-            "keys:\n- {name: a, key: b, limits: {}}",
-            "f.yaml:2:21: keys[0].limits: this version of Fairlead does not have 'limits' yet; remove it",
+            "keys:\n- {name: a, key: b, guardrails: []}",
+            "f.yaml:2:21: keys[0].guardrails: this version of Fairlead does not have 'guardrails' yet; remove it",
         ),
-        ("state: redis://h", "f.yaml:1:8: state: this version keeps state on this machine only; write local"),
         (
-            "database: postgresql://h",
-            "f.yaml:1:11: database: this version has the embedded database only; write null",
+            "state: memcached://h",
+            "f.yaml:1:8: state: must be local, redis://host:6379 or valkey://host:6379, or a reference to such a URL",
+        ),
+        (
+            "state: redis://:secret@/0",
+            "f.yaml:1:8: state: the URL names no host; write local, redis://host:6379 or valkey://host:6379",
+        ),
+        (
+            "database: mysql://u:secret@h/x",
+            ("f.yaml:1:11: database: must be null, or postgresql://user:password@host/name, "
+            "or a reference to such a URL"),
+        ),
+        (
+            "tiers: {free: {bananas: {limit: 1, per: 1s}}}",
+            (
+                "f.yaml:1:16: tiers.free.bananas: unknown key 'bananas'; known here: requests, tokens, input_tokens, "
+                "output_tokens, concurrency, budget, models"
+            ),
+        ),
+        (
+            "tiers: {free: {requests: {limit: 0, per: 1m}}}",
+            "f.yaml:1:34: tiers.free.requests.limit: '0' must be more than zero",
+        ),
+        (
+            "tiers: {free: {requests: [{limit: 5, per: 1m, burst: -1}]}}",
+            ("f.yaml:1:54: tiers.free.requests[0].burst: '-1' is not a count; write a whole number, "
+            "or one with k or M: 500, 20k, 1M"),
+        ),
+        (
+            "tiers: {free: {tokens: {limit: 2000M, per: 1m}}}",
+            "f.yaml:1:32: tiers.free.tokens.limit: '2000M' is more than 1G, the largest limit",
+        ),
+        (
+            "tiers: {free: {budget: {limit: 5 EUR, per: 1d}}}",
+            ("f.yaml:1:32: tiers.free.budget.limit: '5 EUR' is not an amount of money; "
+            "write for example 5 USD or 0.25 USD"),
+        ),
+        (
+            "keys: [{name: a, key: b, expires: tomorrow}]",
+            "f.yaml:1:35: keys[0].expires: 'tomorrow' is not a date; write 2027-01-31 or 2027-01-31T12:00:00Z",
+        ),
+        (
+            "keys: [{name: a, key: b, cidrs: [10.0.0.1/8]}]",
+            ("f.yaml:1:34: keys[0].cidrs[0]: '10.0.0.1/8' is not a network; "
+            "write for example 10.0.0.0/8 or 2001:db8::/32"),
         ),
         (
             "providers: {a/b: {}}",

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.canonical.routing import Cooldown, Route, Snapshot, Timeouts, VirtualKey
+from fairlead.canonical.routing import Cooldown, Route, Snapshot, Timeouts
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.config import model
 from fairlead.config.bind import bind
-from fairlead.config.compile import World, compile_config, fallback_order, is_loopback, with_secrets
+from fairlead.config.compile import World, compile_config, fallback_order, with_secrets
 from fairlead.config.problems import Findings
 from fairlead.config.secrets import Fetched
 from fairlead.config.shipped import catalog
+from fairlead.config.units import is_loopback
 
 PEPPER = b"pepper"
 KEY = "k" * 20
@@ -130,10 +132,6 @@ def test_a_fallback_order_ends_and_starts_with_the_route(links: list[list[int]])
         (
             "routes: [{model: a, deployments: [groq/x], fallback: {to: [a]}}]",
             "f.yaml:1:60: routes[0].fallback.to[0]: a cycle: 'a' falls back to 'a' again",
-        ),
-        (
-            "server: {listen: 0.0.0.0:1}",
-            "f.yaml:1:18: server.listen: without keys the gateway listens on loopback only; add keys or use 127.0.0.1",
         ),
         (
             "admin: {listen: 0.0.0.0:1}",
@@ -288,8 +286,21 @@ def test_keys_are_kept_as_their_mac_only() -> None:
     )
     made = snapshot(text)
     mac = hmac.new(PEPPER, KEY.encode(), hashlib.sha256).hexdigest()
-    assert made.keys == {mac: VirtualKey(id="ci", tenant="t", models=("a",))}
+    assert made.keys == {mac: VirtualKey(id="ci", name="ci", tenant="t", models=("a",))}
     assert not made.open
+
+
+def test_without_keys_a_gateway_is_open_on_loopback_only() -> None:
+    assert snapshot("server: {listen: 127.0.0.1:1}").open
+    made, found = compiled("server: {listen: 0.0.0.0:1}")
+    assert made is not None
+    assert not made.open
+    assert found == [
+        (
+            "f.yaml:1:18: server.listen: warning: no keys here and not on loopback: "
+            "only keys of 'fairlead keys create' are taken"
+        )
+    ]
 
 
 def test_keys_that_do_not_resolve_do_not_open_the_gateway() -> None:

@@ -34,6 +34,24 @@ def fields(shape: Shape, path: str) -> Iterator[tuple[str, Field]]:
 
 
 FIELDS = dict(fields(record_of(Config), ""))
+SAME_SHAPE = {
+    "tenants.<name>.limits.": "tiers.<name>.",
+    "keys[].limits.": "tiers.<name>.",
+    "limits[].": "tiers.<name>.",
+    "tiers.<name>.tokens[].": "tiers.<name>.requests[].",
+    "tiers.<name>.input_tokens[].": "tiers.<name>.requests[].",
+    "tiers.<name>.output_tokens[].": "tiers.<name>.requests[].",
+}
+"""What is documented once for all who have it."""
+
+
+def documented_as(key: str) -> str:
+    """The key whose row says what there is to say of `key`."""
+    for prefix, first in SAME_SHAPE.items():
+        elsewhere = first + key.removeprefix(prefix)
+        if key.startswith(prefix) and elsewhere in FIELDS and key not in ROWS:
+            return documented_as(elsewhere)
+    return key
 
 
 def as_documented(field: Field) -> str:
@@ -45,7 +63,7 @@ def as_documented(field: Field) -> str:
     if value is None:
         return "`null`" if field.key == "database" else "unset"
     return (
-        f"`[{', '.join(value)}]`"
+        f"`[{', '.join(map(str, value))}]`"
         if isinstance(value, list)
         else f"`{value:g}`"
         if isinstance(value, float)
@@ -59,8 +77,7 @@ def test_the_walk_is_the_one_that_hints_use() -> None:
 
 @pytest.mark.parametrize("key", FIELDS)
 def test_every_key_is_documented_with_its_default(key: str) -> None:
-    assert key in ROWS
-    assert ROWS[key] == as_documented(FIELDS[key])
+    assert ROWS.get(documented_as(key)) == as_documented(FIELDS[key])
 
 
 @pytest.mark.parametrize("key", FIELDS)
@@ -71,7 +88,7 @@ def test_every_key_says_what_it_means(key: str) -> None:
 
 def test_nothing_is_documented_that_does_not_exist() -> None:
     documented = {key for key in ROWS if key.partition(".")[0].partition("[")[0] in Config.__struct_fields__}
-    assert documented == set(FIELDS)
+    assert documented == {documented_as(key) for key in FIELDS}
 
 
 @pytest.mark.parametrize("name", Config.later)

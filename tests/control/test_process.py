@@ -12,7 +12,7 @@ from tests.control.secrets.servers import ROOT_TOKEN, Bao, bao
 from fairlead.config.load import load
 from fairlead.config.secrets import Fetched
 from fairlead.control.process import Control, Post
-from fairlead.control.secrets import keyring
+from fairlead.control.secrets import safe
 from fairlead.control.secrets.store import Machine
 from fairlead.fakes.provider import serve
 from fairlead.state.board import Board
@@ -30,7 +30,7 @@ def vault() -> Iterator[Bao]:
 @pytest.fixture
 async def control(vault: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Control]:
     """A control process in this one, an hour before its next look at the vault."""
-    monkeypatch.setattr(keyring, "ASK_AGAIN", 0.1)
+    monkeypatch.setattr(safe, "ASK_AGAIN", 0.1)
     vault.put("llm", openai=OLD)
     async with serve("openai", key=NEW) as provider:
         file = tmp_path / "fairlead.yaml"

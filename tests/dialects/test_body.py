@@ -2,6 +2,7 @@
 
 import json
 import string
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -249,3 +250,31 @@ def test_the_alphabet_of_a_position_is_characters_not_bytes() -> None:
 )
 def test_half_surrogate_pairs_are_mended(data: bytes, mended: str) -> None:
     assert msgspec.json.decode(gate.mend(data)) == {"a": mended}
+
+
+ROUTED = ["api_base", "base_url", "api_key", "headers", "extra_headers", "proxy", "provider", "organization",
+          "api_version", "custom_llm_provider", "models", "route", "fallbacks", "aws_access_key_id"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROUTED)
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title, lambda name: f"\\u{ord(name[0]):04x}{name[1:]}"])
+def test_x14_callers_do_not_say_where_a_request_goes(name: str, spelled: Callable[[str], str]) -> None:
+    written = spelled(name)
+    error = refusal(f'{{"model":"a","messages":[],"{written}":null}}'.encode())
+    assert (error.code, error.status) == ("invalid_request_error", 400)
+    assert error.param == json.loads(f'"{written}"')
+    assert "is not for callers to set" in error.message
+
+
+@pytest.mark.parametrize("name", ["Model", "MODEL", "ſtream", "meſſages", "STREAM", "Messages"])
+def test_a_steering_member_in_other_letters_is_refused(name: str) -> None:
+    """Readers that ignore case would follow it instead of ours."""
+    error = refusal(json.dumps({"model": "a", name: "b"}).encode())
+    assert (error.code, error.param) == ("invalid_request_error", name)
+    assert "must be written" in error.message
+
+
+def test_x14_real_members_with_similar_names_pass() -> None:
+    real = ["metadata", "service_tier", "user", "container", "mcp_servers", "betas", "modalities", "prediction",
+            "web_search_options", "inference_geo", "context_management", "safety_identifier", "store"]  # fmt: skip
+    gate.check(json.dumps({name: {"provider": 1, "api_base": 2} for name in real}).encode())

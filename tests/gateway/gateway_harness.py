@@ -6,6 +6,7 @@ Everything is real but the processes: sockets, HTTP on both sides, the journal f
 import asyncio
 import hmac
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -24,14 +25,19 @@ from fairlead.canonical.routing import (
     Route,
     Snapshot,
     Timeouts,
-    VirtualKey,
 )
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.fakes import Provider, Script, serve
+from fairlead.gateway.callers import Callers
+from fairlead.gateway.holds import Holds
 from fairlead.gateway.port import Port
 from fairlead.gateway.world import World
 from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.journal import Journal, decode
+from fairlead.state.channel import Notice
+from fairlead.state.local import LocalState
+from fairlead.state.port import Spending
 
 KEY = "test-key-of-enough-characters"
 PEPPER = b"pepper"
@@ -70,7 +76,18 @@ class Response(msgspec.Struct):
 class Gateway:
     """A worker under test and the providers behind it, in the order of the route."""
 
-    def __init__(self, world: World, server: Server, port: int, providers: list[Provider], journal: Path) -> None:
+    def __init__(
+        self,
+        world: World,
+        server: Server,
+        port: int,
+        providers: list[Provider],
+        journal: Path,
+        state: LocalState,
+        notices: list[Notice],
+    ) -> None:
+        self.state = state
+        self.notices = notices
         self.world = world
         self.server = server
         self.port = port
@@ -158,6 +175,12 @@ async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
+def known_keys(*keys: VirtualKey) -> dict[str, VirtualKey]:
+    """The keys of a snapshot: the first is KEY, each further one KEY with its place behind it."""
+    texts = [KEY, *(f"{KEY}{place}" for place in range(1, len(keys)))]
+    return {hmac.digest(PEPPER, text.encode(), "sha256").hex(): key for text, key in zip(texts, keys, strict=True)}
+
+
 def deployment(kind: str, provider: Provider, number: int, **facts: Any) -> Deployment:
     return Deployment(
         name=f"{kind}-{number}/model-{number}",
@@ -181,6 +204,7 @@ async def gateway(
     timeouts: Timeouts = SHORT,
     limits: Limits | None = None,
     facts: dict[str, Any] | None = None,
+    snapshot: dict[str, Any] | None = None,
     **route: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway whose model `chat` goes to fakes of these kinds, one after the other."""
@@ -195,22 +219,36 @@ async def gateway(
             for number, kind in enumerate(kinds)
         )
         route.setdefault("cooldown", Cooldown(after=1000))
-        snapshot = Snapshot(
+        served = Snapshot(
             version="test",
             routes=(Route(model="chat", choices=choices, retry=retry, timeouts=timeouts, **route),),
-            keys={hmac.digest(PEPPER, KEY.encode(), "sha256").hex(): VirtualKey(id="k1", tenant="acme")},
             pepper=PEPPER,
             secrets={f"key-{number}": PROVIDER_KEY for number in range(len(kinds))},
+            **{"keys": known_keys(VirtualKey(id="k1", tenant="acme")), **(snapshot or {})},
         )
         path = tmp_path / "requests.journal"
         client = Client()
-        world = World(client, Journal(path, asyncio.get_running_loop()), Random(1))
-        world.adopt(snapshot)
+        journal = Journal(path, asyncio.get_running_loop())
+        state = LocalState(tmp_path / "state")
+        notices: list[Notice] = []
+
+        def heed(notice: Notice) -> None:
+            """As control does, where nothing was spent before."""
+            notices.append(notice)
+            if notice.kind == "seed" and notice.rule:
+                asyncio.get_running_loop().create_task(state.seed(Spending(notice.rule, ())))
+
+        callers = Callers(generation=lambda: 0, wall=time.time, wanted=lambda issuer: heed(Notice("issuer", issuer)))
+        holds = Holds(state, "test", tell=heed, written=journal.flush)
+        world = World(client, journal, callers, holds, Random(1))
+        world.adopt(served)
         server = Server(Port(world, lambda: True), limits or Limits())
         port = await server.listen("127.0.0.1", 0)
         try:
-            yield Gateway(world, server, port, providers, path)
+            yield Gateway(world, server, port, providers, path, state, notices)
         finally:
             await server.drain(0.0)
             await client.close()
+            await world.holds.close()
+            await state.close()
             world.journal.close()

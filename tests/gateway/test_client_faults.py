@@ -282,3 +282,34 @@ async def test_the_ports_own_answers(tmp_path: Path) -> None:
         for path in ("//v1/models", "/v1/%6dodels", "/V1/models", "/v1/models;x"):
             assert (await gate.send(b"", method="GET", path=path)).status in {400, 404}
         assert (await gate.send(b"", method="GET", path="/v1/models", headers={"authorization": ""})).status == 401
+
+
+@PATHS
+@pytest.mark.parametrize("field", ["api_base", "base_url", "api_key", "headers", "extra_headers", "proxy", "provider",
+                                   "organization", "api_version", "custom_llm_provider", "API_BASE"])  # fmt: skip
+async def test_x14_a_caller_cannot_turn_a_request_elsewhere(tmp_path: Path, path: str, field: str) -> None:
+    """Refused by name, whatever dialect asks and whichever answers; the decoy that it points at sees nobody."""
+    visits: list[int] = []
+    decoy = await asyncio.start_server(lambda *_: visits.append(1), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{decoy.sockets[0].getsockname()[1]}"
+    async with decoy, gateway(tmp_path, ("openai", "anthropic")) as gate:
+        for value in (url, {"order": [url]}, None):
+            answer = await gate.send(body_for(path, **{field: value}), path=path)
+            assert answer.status == 400
+            assert field in answer.error["message"]
+            assert path.endswith("messages") or answer.error["param"] == field
+        assert not gate.providers[0].seen
+        assert not gate.providers[1].seen
+    assert not visits
+
+
+@PATHS
+@pytest.mark.parametrize("name", ["Chat", "CHAT", "chat ", " chat", "chat\u200b", "\u0441hat", "ｃｈａｔ", "cha\u0442",
+                                  "chat/", "./chat", "chat%20", "chat\u00a0", "c\u0327hat"])  # fmt: skip
+async def test_x12_a_name_that_looks_like_a_model_is_not_that_model(tmp_path: Path, path: str, name: str) -> None:
+    """Other case, spaces and letters that look alike do not reach a model past the limits on its name."""
+    async with gateway(tmp_path) as gate:
+        answer = await gate.chat(path=path, model=name)
+        assert answer.status == 404
+        assert not gate.providers[0].seen
+        assert gate.records()[0].code == "model_not_found"

@@ -19,3 +19,16 @@ def test_a_row_written_by_a_child_is_read_by_its_parent() -> None:
     assert [is_ready(row) for row in board.all()] == [False, True, False]
     board.clear(1)
     assert board.read(1) == Figures()
+
+
+def test_a_change_of_keys_told_by_one_process_is_seen_by_another() -> None:
+    board = Board(2)
+    board.write(1, Figures(pid=7, lost_records=2**64 - 1))
+    before = board.keys_generation
+    pid = os.fork()
+    if not pid:
+        board.bump_keys()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert board.keys_generation == before + 1
+    assert board.read(1) == Figures(pid=7, lost_records=2**64 - 1)

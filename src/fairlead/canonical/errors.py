@@ -35,6 +35,7 @@ CODES: dict[str, Code] = {
     "content_policy_violation": Code(400, "client", "invalid_request_error"),
     "rate_limit_exceeded": Code(429, "gateway", "rate_limit_error", retry=True),
     "insufficient_quota": Code(429, "gateway", "insufficient_quota", retry=False),
+    "ledger_unavailable": Code(503, "gateway", "overloaded_error", retry=True),
     "guardrail_blocked": Code(400, "gateway", "invalid_request_error"),
     "upstream_rate_limited": Code(429, "provider", "rate_limit_error", retry=True),
     "upstream_quota": Code(429, "provider", "insufficient_quota", retry=False),
@@ -70,6 +71,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 KINDS: dict[str, Kind] = {
+    "limited": Kind("rate_limit_exceeded", "429", same_deployment=False, sickness=False),
     "rate_limited": Kind("upstream_rate_limited", "429", sickness=False),
     "quota": Kind("upstream_quota", "auth", same_deployment=False, sickness=False),
     "server_error": Kind("upstream_error", "5xx"),
@@ -88,8 +90,9 @@ KINDS: dict[str, Kind] = {
 }
 """Every way an attempt fails. A kind comes from a status and a structured code, never from a substring.
 
-`quota` is a 429 that no waiting cures (OpenAI's insufficient_quota, a spend limit); `cut` is an answer that broke
-off; `protocol` is an answer that is no answer (HTML, broken JSON, too large); `pool` is our own bound on connections.
+`limited` is a limit of ours on that deployment; `quota` is a 429 that no waiting cures (OpenAI's insufficient_quota,
+a spend limit); `cut` is an answer that broke off; `protocol` is an answer that is no answer (HTML, broken JSON, too
+large); `pool` is our own bound on connections.
 """
 
 
@@ -105,6 +108,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
     attempts: tuple[str, ...] = ()
     """`deployment:status-or-kind` of each attempt, in order."""
+    retry: bool | None = None
+    """The value of `x-should-retry`; None leaves it to the client."""
 
     @property
     def row(self) -> Code:
@@ -125,10 +130,12 @@ class GatewayError(Exception):
         param: str | None = None,
         retry_after: float | None = None,
         status: int | None = None,
+        retry: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
         self.retry_after = retry_after
+        self.retry = CODES[code].retry if retry is None else retry
         self.status = status if status is not None else CODES[code].status

@@ -58,6 +58,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     ticks: int
     burst: int = 0
     hard: bool = True
+    alerts: tuple[int, ...] = ()
     label: str = ""
     """In words, for the client: `60 requests per 1m of tenant 'acme'`."""
 
@@ -99,9 +100,9 @@ class Denied(msgspec.Struct, frozen=True):
 
 
 class Unseeded(msgspec.Struct, frozen=True):
-    """Nothing is held: what was spent before is not known yet to this state, so no budget of `slot` can be judged."""
+    """Nothing is held: the state knows nothing of this budget's past, so it has to be told before it can judge."""
 
-    slot: str
+    rule: Rule
 
 
 class Unavailable(msgspec.Struct, frozen=True):
@@ -124,5 +125,6 @@ def rule(limit: Limit, *, slot: str, scope: Scope, subject: str, label: str = ""
         ticks=-(-limit.per // tick),
         burst=limit.burst,
         hard=limit.hard,
+        alerts=limit.alerts,
         label=label,
     )

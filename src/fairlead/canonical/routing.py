@@ -9,12 +9,14 @@ from typing import Literal
 import msgspec
 
 from fairlead.canonical.errors import OnWord
+from fairlead.canonical.tenants import Issuer, Scoped, Tenant, Tier, VirtualKey
 from fairlead.canonical.usage import Price, Usage
 
 Select = Literal["weighted", "round_robin", "priority", "least_busy", "latency", "cost", "sticky"]
 Auth = Literal["bearer", "x-api-key", "api-key", "none"]
 Jitter = Literal["full", "none"]
-Ended = Literal["finished", "cut", "client_gone", "refused", "failed"]
+Ended = Literal["finished", "cut", "client_gone", "refused", "failed", "lost"]
+"""`lost`: its worker died; what it held was counted as used."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,12 +105,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     cooldown: Cooldown = Cooldown()
 
 
-class VirtualKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What a client's key stands for. `models` empty: every route."""
+class Sharing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where limits and budgets are counted. The URL may hold a password."""
 
-    id: str
-    tenant: str = ""
-    models: tuple[str, ...] = ()
+    state: str = "local"
+    instances: int = 1
+    """Machines that share the state."""
+    float: int = 1_000_000
+    """Millionths of a dollar that each budget may spend on one machine while the state cannot be reached."""
+
+    def __repr__(self) -> str:
+        return f"Sharing({self.state.partition(':')[0]})"
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,18 +136,26 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable configuration, compiled: all that a worker needs to know.
 
-    `keys` maps the hex HMAC-SHA256 of a client's key under `pepper` to what it stands for. `secrets` maps a
-    credential's name to its value and must never be printed; a name that is missing has not resolved.
+    `keys` maps the hex HMAC-SHA256 of a client's key under `pepper` to what it stands for; it has only those of the
+    file. `secrets` maps a credential's name to its value and must never be printed; one that is missing has not
+    resolved.
     """
 
     version: str
     routes: tuple[Route, ...]
     keys: dict[str, VirtualKey] = {}
     pepper: bytes = b""
+    old_pepper: bytes = b""
+    """The one before, under which keys that were made earlier are still found; empty: none."""
+    tiers: dict[str, Tier] = {}
+    tenants: dict[str, Tenant] = {}
+    scoped: tuple[Scoped, ...] = ()
+    sharing: Sharing = Sharing()
     secrets: dict[str, str] = {}
     server: Server = Server()
+    issuers: tuple[Issuer, ...] = ()
     open: bool = False
-    """True: no keys are configured, so callers need none (only ever on loopback)."""
+    """True: no keys and no issuers are configured, on loopback; callers need no key as long as none is made."""
 
     def __repr__(self) -> str:
         return f"Snapshot({self.version}, {len(self.routes)} routes, {len(self.keys)} keys)"
@@ -241,5 +256,16 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The price table's version behind `cost`."""
     first_token: float | None = None
     duration: float = 0.0
+    user: str = ""
+    """The end user, as the client named it."""
+    tags: tuple[tuple[str, str], ...] = ()
+    hold: str = ""
+    """What the names of its holds on limits and budgets begin with; empty: it held nothing."""
+    charged: int = 0
+    """Millionths of a dollar by which it was counted in budgets."""
+    estimated: bool = False
+    """Whether usage was not told by the provider, so that what was charged is an estimate."""
+    limit: str = ""
+    """The limit that refused it, in words."""
     overhead_us: int = 0
     """Time in which the gateway itself had the request: `duration` less the time spent waiting for providers."""

@@ -1,11 +1,16 @@
-"""Who calls and who pays: tiers, tenants, virtual keys, and what else is limited.
+"""Who calls and who pays: tiers, tenants, virtual keys, issuers of tokens, and what else is limited.
 
 Values only. It must not know how a key is presented, stored or checked.
 """
 
+from typing import Literal
+
 import msgspec
 
 from fairlead.canonical.limits import Limit, Scope
+
+Signature = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""How a token may be signed. Never `none`, and never with a shared secret: whoever can check one can make one."""
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +53,38 @@ class VirtualKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: tuple[tuple[str, str], ...] = ()
     expires_at: float | None = None
     """Unix seconds."""
+    user: str = ""
+    """The end user that the credential itself names, whatever the request says; empty: it names none."""
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """Which claims of a token say what. A dot leads into a nested object; empty: no claim says it."""
+
+    tenant: str = ""
+    tier: str = ""
+    tags: tuple[str, ...] = ()
+    models: str = ""
+    user: str = "sub"
+
+
+class Issuer(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose tokens stand for callers, and what a caller with such a token is. Times in seconds."""
+
+    issuer: str
+    """Exactly as the claim `iss` has it."""
+    audience: tuple[str, ...]
+    """A token must be for one of them."""
+    jwks_url: str = ""
+    """Where its keys are published; empty: where its discovery document says."""
+    algorithms: tuple[Signature, ...] = ("RS256", "ES256")
+    leeway: float = 30.0
+    refresh: float = 600.0
+    claims: Claims = Claims()
+    tenant: str = ""
+    """The tenant of all of its callers, where no claim says it; so `tier`."""
+    tier: str = ""
+    jwks: str = ""
+    """Its public keys, a JSON Web Key Set; empty: none have been fetched yet, so no token is proven."""
 
 
 class Scoped(msgspec.Struct, frozen=True, kw_only=True):

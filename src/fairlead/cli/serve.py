@@ -20,10 +20,10 @@ import msgspec
 
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli.logs import log_to_stderr
-from fairlead.config.compile import SHORTEST_KEY, is_loopback
+from fairlead.config.compile import SHORTEST_KEY
 from fairlead.config.load import ENVIRONMENT, Loaded, load
 from fairlead.config.secrets import Fetched
-from fairlead.config.units import Address, format_address, parse_address
+from fairlead.config.units import Address, format_address, is_loopback, parse_address
 from fairlead.control import process as control
 from fairlead.control.secrets.store import Machine
 from fairlead.fakes import demo
@@ -139,6 +139,7 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
         keepsake=keepsake,
         told=plan.told,
     )
+    machine = machine_name(plan.data)
     supervisor.add(Child(name="control", run=partial(control.control, control_post, board), tier=1))
     for number in range(plan.workers):
         post = worker.Post(
@@ -147,6 +148,9 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
             port=listen.port,
             socket=folder / "control",
             journals=plan.data / "journal",
+            state=plan.data / "state" / "limits",
+            keys=plan.data / "state" / "keys",
+            machine=machine,
             lifeline=supervisor.lifeline,
         )
         work = partial(_work, post, board, keepsake)
@@ -157,6 +161,18 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
 def _work(post: worker.Post, board: Board, keepsake: Keepsake) -> None:
     keepsake.close()  # what control keeps for itself is none of a worker's business
     worker.work(post, board)
+
+
+def machine_name(data: Path) -> str:
+    """What names this machine among those that share its state; made at the first start, kept in the data folder."""
+    file = data / "machine"
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError), file.open("x") as stream:
+            stream.write(secrets.token_hex(4))
+        return file.read_text()
+    except OSError as error:
+        raise UnusableError(f"{data} cannot be written: {error.strerror}; choose another with --data") from None
 
 
 def _compiled(plan: Plan, fetched: Fetched) -> Loaded:

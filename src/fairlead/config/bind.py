@@ -103,6 +103,9 @@ class Binder:
     def _listed(self, node: yaml.Node, shape: Listed, path: str) -> Any:
         if is_null(node):
             return frozenset() if shape.unordered else ()
+        if shape.single and isinstance(node, yaml.MappingNode if isinstance(shape.item, Record) else yaml.ScalarNode):
+            value = self.bind(node, shape.item, path)
+            return MISSING if value is MISSING else (value,)
         if not isinstance(node, yaml.SequenceNode):
             return self._wrong(path, f"must be a list, not {_kind(node)}", place_of(node.start_mark))
         values = [self.bind(item, shape.item, f"{path}[{index}]") for index, item in enumerate(node.value)]

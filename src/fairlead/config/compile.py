@@ -5,15 +5,17 @@ It must not know YAML. Reading files and the environment is passed in, so the sa
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
 from fairlead.canonical import routing
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.catalog.table import Catalog
-from fairlead.config import model
+from fairlead.config import model, stores, tenancy
 from fairlead.config.deployments import Endpoint, deployment_of, endpoints
+from fairlead.config.issuers import issuers_of
+from fairlead.config.limits import check_limits, check_tenant, check_tier, limits_of, scoped_of, tenants_of, tiers_of
 from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.secrets import (
     Fetched,
@@ -24,8 +26,12 @@ from fairlead.config.secrets import (
     read_text,
     resolve,
 )
+from fairlead.config.units import is_loopback
 
 SHORTEST_KEY = 20
+SHORTEST_PEPPER = 32
+GENERATED = "fl_"
+"""How a key begins that was made at run time; it carries a checksum."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,28 +58,26 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         return None
     routes = tuple(_route(route, own, config) for route in config.routes)
     secrets = _secrets(known, routes, world, findings)
-    keys = _keys(config, world, findings)
-    _check_exposure(config, world, findings)
-    if findings.has_errors():
-        return None
+    pepper = _pepper(config.pepper, "pepper", world, findings) or world.pepper
     snapshot = routing.Snapshot(
         version="",
         routes=routes,
-        keys=keys,
-        pepper=world.pepper,
+        keys=_keys(config, pepper, world, findings),
+        pepper=pepper,
+        old_pepper=_pepper(config.old_pepper, "old_pepper", world, findings),
+        tiers=tiers_of(config, findings),
+        tenants=tenants_of(config, findings),
+        scoped=scoped_of(config, findings),
+        sharing=_sharing(config, world, findings),
+        issuers=issuers_of(config, (), findings),
         secrets=secrets,
         server=_server(config.server),
-        open=not config.keys,
+        open=not (config.keys or config.issuers) and is_loopback(config.server.listen.host),
     )
+    _check_exposure(config, world, findings)
+    if findings.has_errors():
+        return None
     return msgspec.structs.replace(snapshot, version=_version(snapshot))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can reach `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def fallback_order(name: str, config: model.Config) -> list[str]:
@@ -202,9 +206,32 @@ def _resolved(secret: Secret, path: str, world: World, findings: Findings) -> st
         return None
 
 
-def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, routing.VirtualKey]:
+def _pepper(secret: Secret | None, path: str, world: World, findings: Findings) -> bytes:
+    """The bytes of a pepper; empty where none is configured, or none can be used."""
+    if secret is None:
+        return b""
+    value = _resolved(secret, path, world, findings)
+    if value is not None and len(value) < SHORTEST_PEPPER:
+        findings.error(
+            path, f"has {len(value)} characters; it must have {SHORTEST_PEPPER} or more: openssl rand -hex 32 makes one"
+        )
+    return (value or "").encode()
+
+
+def _sharing(config: model.Config, world: World, findings: Findings) -> routing.Sharing:
+    """Where limits are counted. A URL that cannot be resolved leaves the state to this machine, with a warning."""
+    value = _resolved(config.state, "state", world, findings) or "local"
+    if value != "local":
+        try:
+            stores.checked(value, stores.STATE_SCHEMES, "redis://host:6379 or valkey://host:6379")
+        except ValueError as error:
+            findings.error("state", str(error))
+    return routing.Sharing(state=value, instances=config.outage.instances, float=config.outage.budget)
+
+
+def _keys(config: model.Config, pepper: bytes, world: World, findings: Findings) -> dict[str, VirtualKey]:
     models = {route.model for route in config.routes}
-    found: dict[str, routing.VirtualKey] = {}
+    found: dict[str, VirtualKey] = {}
     names: set[str] = set()
     for index, key in enumerate(config.keys):
         path = f"keys[{index}]"
@@ -213,33 +240,54 @@ def _keys(config: model.Config, world: World, findings: Findings) -> dict[str, r
         names.add(key.name)
         _check_key(key, config, models, findings, path=path)
         value = _resolved(key.key, f"{path}.key", world, findings)
-        if value is None or not _is_strong(value, f"{path}.key", world, findings):
+        if value is None or not _is_usable(value, world, findings, path=f"{path}.key"):
             continue
-        digest = hmac.digest(world.pepper, value.encode(), "sha256").hex()
+        digest = hmac.digest(pepper, value.encode(), "sha256").hex()
         if digest in found:
-            findings.error(f"{path}.key", f"the keys {found[digest].id!r} and {key.name!r} are the same")
-        found[digest] = routing.VirtualKey(id=key.name, tenant=key.tenant or "", models=key.models)
+            findings.error(f"{path}.key", f"the keys {found[digest].name!r} and {key.name!r} are the same")
+        found[digest] = _key(key)
     return found
 
 
-def _is_strong(value: str, path: str, world: World, findings: Findings) -> bool:
-    """Whether nobody can guess a key that lets others in; an error where somebody can."""
+def _key(key: tenancy.Key) -> VirtualKey:
+    return VirtualKey(
+        id=key.name,
+        name=key.name,
+        tenant=key.tenant or "",
+        tier=key.tier or "",
+        limits=limits_of(key.limits),
+        models=key.models or key.limits.models,
+        routes=key.routes,
+        cidrs=key.cidrs,
+        tags=tuple(sorted(key.tags.items())),
+        expires_at=key.expires,
+    )
+
+
+def _is_usable(value: str, world: World, findings: Findings, *, path: str) -> bool:
+    """Whether a key that lets others in may be used: nobody can guess it, and it is not of those made at run time."""
     if len(value) < world.shortest_key:
         findings.error(path, f"the key has {len(value)} characters; it must have {world.shortest_key} or more")
-    elif is_placeholder(value):
+        return False
+    if is_placeholder(value):
         findings.error(path, "the key is an example's placeholder; make one of your own, with `openssl rand -hex 24`")
-    else:
-        return True
-    return False
+        return False
+    if value.startswith(GENERATED):
+        findings.error(path, f"keys that begin with {GENERATED} are made by 'fairlead keys create'; choose another")
+        return False
+    return True
 
 
-def _check_key(key: model.Key, config: model.Config, models: set[str], findings: Findings, *, path: str) -> None:
-    if key.tenant is not None and key.tenant not in config.tenants:
-        hint = did_you_mean(key.tenant, config.tenants) or "; add it under tenants"
-        findings.error(f"{path}.tenant", f"there is no tenant {key.tenant!r}{hint}")
+def _check_key(key: tenancy.Key, config: model.Config, models: set[str], findings: Findings, *, path: str) -> None:
+    check_tenant(key.tenant, config, findings, path=f"{path}.tenant")
+    check_tier(key.tier, config, findings, path=f"{path}.tier")
+    check_limits(key.limits, findings, path=f"{path}.limits")
     for place, name in enumerate(key.models):
         if not any(overlap(name, route) for route in models):
             findings.error(f"{path}.models[{place}]", f"no route serves {name!r}{did_you_mean(name, models)}")
+    for place, name in enumerate(key.routes):
+        if name not in models:
+            findings.error(f"{path}.routes[{place}]", f"there is no route {name!r}{did_you_mean(name, models)}")
 
 
 def overlap(one: str, other: str) -> bool:
@@ -254,8 +302,10 @@ def overlap(one: str, other: str) -> bool:
 
 def _check_exposure(config: model.Config, world: World, findings: Findings) -> None:
     """No keys and no admin key are for loopback only."""
-    if not config.keys and not is_loopback(config.server.listen.host):
-        findings.error("server.listen", "without keys the gateway listens on loopback only; add keys or use 127.0.0.1")
+    if not (config.keys or config.issuers or is_loopback(config.server.listen.host)):
+        findings.warn(
+            "server.listen", "no keys here and not on loopback: only keys of 'fairlead keys create' are taken"
+        )
     beyond = not is_loopback(config.admin.listen.host)
     if config.admin.key is None:
         if beyond:
@@ -263,7 +313,7 @@ def _check_exposure(config: model.Config, world: World, findings: Findings) -> N
         return
     value = _resolved(config.admin.key, "admin.key", world, findings)
     if value is not None:
-        _is_strong(value, "admin.key", world, findings)
+        _is_usable(value, world, findings, path="admin.key")
     elif not config.admin.key.is_remote and beyond:
         findings.error("admin.key", "the admin port would listen beyond loopback without a key")
     elif not config.admin.key.is_remote or world.fetched is not None:
@@ -296,5 +346,15 @@ def _version(snapshot: routing.Snapshot) -> str:
     macs = {
         name: hmac.digest(snapshot.pepper, value.encode(), "sha256").hex() for name, value in snapshot.secrets.items()
     }
-    content = (snapshot.routes, snapshot.keys, snapshot.server, snapshot.open, macs)
+    shared = hmac.digest(snapshot.pepper, snapshot.sharing.state.encode(), "sha256").hex()
+    content = (
+        snapshot.routes,
+        snapshot.keys,
+        snapshot.server,
+        snapshot.open,
+        (snapshot.tiers, snapshot.tenants, snapshot.scoped, snapshot.issuers),
+        (shared, snapshot.sharing.instances, snapshot.sharing.float),
+        hmac.digest(snapshot.pepper, b"pepper" + snapshot.old_pepper, "sha256").hex(),
+        macs,
+    )
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:12]

@@ -4,85 +4,33 @@ Frozen values only. It must not know YAML, nor what the gateway makes of a value
 The JSON Schema and the documentation's tables are checked against this file.
 """
 
-import re
-from typing import Annotated, ClassVar, Literal
-
-import msgspec
+from typing import Annotated, ClassVar
 
 from fairlead.canonical import routing
 from fairlead.canonical.errors import OnWord
-from fairlead.config.secrets import LOCAL_SECRET, SECRET, Secret
-from fairlead.config.units import (
-    BOOLEAN,
-    Address,
-    AnyDuration,
-    Count,
-    Duration,
-    Listen,
-    Size,
-    Text,
-    Unit,
-    Url,
-    matching,
-    number,
-    shown,
-    whole,
+from fairlead.config.kinds import (
+    Deploy,
+    Doc,
+    Dollars,
+    Flag,
+    HeaderName,
+    HeaderValue,
+    ModelName,
+    Name,
+    SecretText,
+    Section,
 )
+from fairlead.config.secret_stores import Secrets
+from fairlead.config.secrets import Secret
+from fairlead.config.stores import DATABASE, LOCAL, STATE
+from fairlead.config.tenancy import Issuer, Key, Outage, Scoped, Tenant, Tier
+from fairlead.config.units import Address, AnyDuration, Count, Duration, Listen, Size, Text, Url, number, whole
 
-_OWN_HEADERS = frozenset({
-    "authorization", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
-    "keep-alive", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "x-api-key", "api-key",
-})  # fmt: skip
 _SERVER = routing.Server()
 _RETRY = routing.Retry()
 _TIMEOUTS = routing.Timeouts()
 _COOLDOWN = routing.Cooldown()
 _ROUTE = routing.Route(model="", choices=())
-
-
-def _only(name: str, values: str, message: str) -> Unit:
-    def parse(text: str) -> str:
-        if text not in values.split():
-            raise ValueError(message)
-        return text
-
-    return Unit(name=name, parse=parse, schema={"enum": values.split()})
-
-
-def _header_name(text: str) -> str:
-    """In lower case; fields that frame a message or carry the credential are the gateway's own."""
-    if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", text) is None:
-        raise ValueError(f"{shown(text)} is not a header's name")
-    if text.lower() in _OWN_HEADERS:
-        raise ValueError(f"{shown(text)} is set by the gateway itself")
-    return text.lower()
-
-
-Doc = msgspec.Meta
-SecretText = Annotated[Secret, SECRET]
-LocalSecret = Annotated[Secret, LOCAL_SECRET]
-Flag = Annotated[bool, BOOLEAN]
-Deploy = Annotated[
-    str, matching("provider/model", r"[^\s/*]+/(?:[^\s*]+|\*)", "provider/model, such as openai/gpt-4o-mini")
-]
-ModelName = Annotated[
-    str, matching("model name", r"[^\s*]*\*|[^\s*]+", "a model name; a * may stand at its end and nowhere else")
-]
-Dollars = Annotated[
-    str, matching("dollars", r"\d{1,6}(?:\.\d{1,9})?", "a price in US dollars per million tokens, such as 0.15")
-]
-Name = Annotated[
-    str, matching("name", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of letters, digits, '.', '_' and '-'")
-]
-HeaderName = Annotated[str, Unit(name="header name", parse=_header_name)]
-HeaderValue = Annotated[str, matching("header value", r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", "one line of ASCII")]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """A mapping with known keys. `later` names keys of the full configuration that this version has not yet."""
-
-    later: ClassVar[tuple[str, ...]] = ()
-    shorthand: ClassVar[str | None] = None
 
 
 class Tls(Section, frozen=True, kw_only=True):
@@ -253,108 +201,42 @@ class Route(Section, frozen=True, kw_only=True):
     cooldown: Annotated[Cooldown, Doc(description="When a failing deployment is left alone.")] = Cooldown()
 
 
-class Vault(Section, frozen=True, kw_only=True):
-    address: Annotated[
-        Url | None, Doc(description="Where Vault or OpenBao answers. Unset: `$VAULT_ADDR`, else `$BAO_ADDR`.")
-    ] = None
-    namespace: Annotated[
-        Text | None, Doc(description="The namespace. Unset: `$VAULT_NAMESPACE`, else `$BAO_NAMESPACE`, else none.")
-    ] = None
-    auth: Annotated[Literal["token", "approle", "kubernetes"], Doc(description="How the gateway logs in.")] = "token"
-    token: Annotated[
-        LocalSecret | None, Doc(description="The token for `auth: token`. Unset: `$VAULT_TOKEN`, else `$BAO_TOKEN`.")
-    ] = None
-    role_id: Annotated[LocalSecret | None, Doc(description="The role id for `auth: approle`.")] = None
-    secret_id: Annotated[
-        LocalSecret | None, Doc(description="The secret id for `auth: approle`; unset where the role needs none.")
-    ] = None
-    role: Annotated[Text | None, Doc(description="The role for `auth: kubernetes`.")] = None
-    jwt: Annotated[
-        LocalSecret | None, Doc(description="The token for `auth: kubernetes`. Unset: the pod's own service account.")
-    ] = None
-    mount: Annotated[
-        Text | None, Doc(description="Where the auth method is mounted. Unset: `approle` or `kubernetes`.")
-    ] = None
-    ca: Annotated[
-        Text | None, Doc(description="Path of a CA bundle (PEM). Unset: `$VAULT_CACERT`, `$BAO_CACERT`, the system's.")
-    ] = None
-
-
-class Aws(Section, frozen=True, kw_only=True):
-    region: Annotated[
-        Text | None, Doc(description="The region. Unset: as AWS tools find it (`$AWS_REGION`, profile).")
-    ] = None
-    endpoint: Annotated[
-        Url | None, Doc(description="Another address for both services. Unset: `$AWS_ENDPOINT_URL`, else AWS itself.")
-    ] = None
-
-
-class Gcp(Section, frozen=True, kw_only=True):
-    endpoint: Annotated[Url, Doc(description="Where Secret Manager answers.")] = "https://secretmanager.googleapis.com"
-
-
-class Azure(Section, frozen=True, kw_only=True):
-    domain: Annotated[Text, Doc(description="What follows a vault's name; other clouds have others.")] = (
-        "vault.azure.net"
-    )
-    endpoint: Annotated[
-        Url | None, Doc(description="One address for every vault. Unset: `https://<vault>.<domain>`.")
-    ] = None
-
-
-class Kubernetes(Section, frozen=True, kw_only=True):
-    server: Annotated[Url | None, Doc(description="The API server. Unset: the one of the pod that we run in.")] = None
-    token: Annotated[LocalSecret | None, Doc(description="The bearer token. Unset: the pod's service account.")] = None
-    ca: Annotated[Text | None, Doc(description="Path of a CA bundle (PEM). Unset: the service account's.")] = None
-
-
-class Secrets(Section, frozen=True, kw_only=True):
-    refresh: Annotated[Duration, Doc(description="How often every reference is asked for anew.")] = 300.0
-    vault: Annotated[Vault, Doc(description="For `vault://`.")] = Vault()
-    aws: Annotated[Aws, Doc(description="For `aws-sm://` and `aws-ssm://`.")] = Aws()
-    gcp: Annotated[Gcp, Doc(description="For `gcp-sm://`.")] = Gcp()
-    azure: Annotated[Azure, Doc(description="For `azure-kv://`.")] = Azure()
-    kubernetes: Annotated[Kubernetes, Doc(description="For `k8s://`.")] = Kubernetes()
-
-
-class Tenant(Section, frozen=True, kw_only=True):
-    later: ClassVar[tuple[str, ...]] = ("tier", "residency", "guardrails", "limits")
-
-    tags: Annotated[dict[Text, Text], Doc(description="Words that usage can be grouped by.")] = {}
-
-
-class Key(Section, frozen=True, kw_only=True):
-    later: ClassVar[tuple[str, ...]] = ("limits", "tier", "guardrails", "tags", "expires")
-
-    name: Annotated[Text, Doc(description="What the key is called in logs and usage.")]
-    key: Annotated[SecretText, Doc(description="The key itself, of 20 characters or more, or a reference to it.")]
-    tenant: Annotated[Name | None, Doc(description="Who pays: a name under `tenants`.")] = None
-    models: Annotated[
-        tuple[ModelName, ...], Doc(description="The models that may be asked for; empty: every route.")
-    ] = ()
-
-
 class Config(Section, frozen=True, kw_only=True):
     """All of `fairlead.yaml`."""
 
-    later: ClassVar[tuple[str, ...]] = ("tiers", "guardrails", "observability", "audit", "limits")
+    later: ClassVar[tuple[str, ...]] = ("guardrails", "observability", "audit")
 
     server: Annotated[Server, Doc(description="The proxy port.")] = Server()
     admin: Annotated[Admin, Doc(description="The admin port.")] = Admin()
     data: Annotated[Text, Doc(description="The directory of the journal and other files.")] = "./.fairlead"
     database: Annotated[
-        Annotated[str, _only("database", "", "this version has the embedded database only; write null")] | None,
-        Doc(description="`null`: the embedded database."),
+        Annotated[Secret, DATABASE] | None,
+        Doc(description="Where keys and spending are kept: `postgresql://…`; `null`: a file under `data`."),
     ] = None
     state: Annotated[
-        str,
-        _only("state", "local", "this version keeps state on this machine only; write local"),
-        Doc(description="`local`: on this machine."),
-    ] = "local"
+        Annotated[Secret, STATE],
+        Doc(description="Where limits and budgets are counted: `local` is this machine; `redis://…` or `valkey://…`."),
+    ] = LOCAL
+    outage: Annotated[Outage, Doc(description="What holds while a shared `state` cannot be reached.")] = Outage()
+    pepper: Annotated[
+        SecretText | None,
+        Doc(description="What the MACs of client keys are made with: 32 characters or more. Unset: a file in `data`."),
+    ] = None
+    old_pepper: Annotated[
+        SecretText | None, Doc(description="The pepper before this one, whose keys are still taken.")
+    ] = None
     secrets: Annotated[Secrets, Doc(description="The stores that secrets are read from.")] = Secrets()
     providers: Annotated[dict[Name, Provider], Doc(description="Who can answer, by a name of your choice.")] = {}
     routes: Annotated[tuple[Route, ...], Doc(description="Model names and what answers for them.")] = ()
+    tiers: Annotated[dict[Name, Tier], Doc(description="Sets of limits, by name.")] = {}
     tenants: Annotated[dict[Name, Tenant], Doc(description="Who pays, by name.")] = {}
+    limits: Annotated[
+        tuple[Scoped, ...], Doc(description="What else is limited: models, deployments, end users, tags, everything.")
+    ] = ()
     keys: Annotated[
-        tuple[Key, ...], Doc(description="The keys of clients. None: an open gateway, on loopback only.")
+        tuple[Key, ...],
+        Doc(description="The keys of clients, beside those made at run time. None at all: open, on loopback only."),
+    ] = ()
+    issuers: Annotated[
+        tuple[Issuer, ...], Doc(description="Issuers (OpenID Connect) whose tokens are taken in the place of keys.")
     ] = ()

@@ -86,7 +86,7 @@ def _dead(subject: _Subject, index: int, route: Route) -> None:
     unasked = subject.config.keys and all(
         key.models and not any(overlap(name, route.model) for name in key.models) for key in subject.config.keys
     )
-    if unasked and route.model not in targets:
+    if unasked and not subject.config.issuers and route.model not in targets:
         subject.findings.warn(path, f"the route {route.model!r} is dead: no key may ask for it")
 
 

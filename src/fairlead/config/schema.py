@@ -47,7 +47,8 @@ def _schema(shape: Shape) -> dict[str, Any]:
             return {"enum": [*words, *(int(word) for word in words if word.isdigit())]}
         case Listed(item=item):
             unique = {"uniqueItems": True} if shape.unordered else {}
-            return {"type": ["array", "null"], "items": _schema(item), **unique}
+            listed = {"type": ["array", "null"], "items": _schema(item), **unique}
+            return {"anyOf": [listed, _schema(item)]} if shape.single else listed
         case Named(key, value):
             return {"type": ["object", "null"], "propertyNames": key.schema, "additionalProperties": _schema(value)}
         case Record():

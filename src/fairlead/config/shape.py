@@ -23,10 +23,15 @@ class Words(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A sequence; `unordered` makes it a set, without repetition."""
+    """A sequence; `unordered` makes it a set, without repetition; `single` lets one item stand for a list of it."""
 
     item: "Shape"
     unordered: bool
+    single: bool = False
+
+
+ONE_OR_MANY = "one or many"
+"""In the annotation of a tuple: one item need not be written as a list."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -78,7 +83,8 @@ def shape_of(hint: Any) -> Shape:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         unit = next((meta for meta in arguments[1:] if isinstance(meta, Unit)), None)
-        return Scalar(unit) if unit else shape_of(arguments[0])
+        inner = Scalar(unit) if unit else shape_of(arguments[0])
+        return msgspec.structs.replace(inner, single=True) if ONE_OR_MANY in arguments[1:] else inner
     if origin is Literal:
         return Words(arguments)
     if origin in (tuple, frozenset):

@@ -4,6 +4,7 @@ A `Unit` is all that binding, the JSON Schema and the documentation know of a sc
 came from: no files, lines or paths.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -11,11 +12,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-_DURATIONS = {"mo": 2_592_000.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
+_DURATIONS = {"mo": 2_592_000.0, "w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
 _SIZES = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "GB": 1000**3, "MB": 1000**2, "kB": 1000, "B": 1}
 _COUNTS = {"G": 1_000_000_000, "M": 1_000_000, "k": 1_000, "": 1}
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|mo|m|h|d)", re.ASCII)
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|mo|m|h|d|w)", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12})(B|kB|MB|GB|KiB|MiB|GiB)?", re.ASCII)
 _COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMG]?)", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
@@ -42,10 +43,12 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `200ms`, `5s`, `1m`, `1h`, `1d` or `1mo` (30 days)."""
+    """Seconds of `200ms`, `5s`, `1m`, `1h`, `1d`, `1w` or `1mo` (30 days)."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{shown(text)} is not a duration; write a number and a unit: 200ms, 5s, 1m, 1h, 1d or 1mo")
+        raise ValueError(
+            f"{shown(text)} is not a duration; write a number and a unit: 200ms, 5s, 1m, 1h, 1d, 1w or 1mo"
+        )
     return float(match[1]) * _DURATIONS[match[2]]
 
 
@@ -185,6 +188,32 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can reach `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse_issuer(text: str) -> str:
+    """A URL as it was written, whose answers nobody on the way can change: https, or on this machine."""
+    parse_url(text)
+    parts = urlsplit(text)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError(f"{shown(text)} is plain http, which anybody on the way can change; write https://")
+    return text
+
+
+def parse_keys_url(text: str) -> str:
+    """Such a URL, perhaps with a query: some issuers have one in the URL of their keys."""
+    url, _, query = text.partition("?")
+    if not query.isascii() or not query.isprintable() or set(query) & set(" #"):
+        raise ValueError("must be a URL whose query is ASCII without spaces and fragment")
+    parse_issuer(url)
+    return text
+
+
 def _text(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("must not be empty, and must be one line")
@@ -229,3 +258,15 @@ Listen = Annotated[
     ),
 ]
 Url = Annotated[str, Unit(name="URL", parse=parse_url, schema={"type": "string", "pattern": f"^(?:{_URL.pattern})$"})]
+IssuerUrl = Annotated[
+    str, Unit(name="https URL", parse=parse_issuer, schema={"type": "string", "pattern": f"^(?:{_URL.pattern})$"})
+]
+"""An issuer is named by its URL to the letter, so a slash at the end stays."""
+KeysUrl = Annotated[
+    str,
+    Unit(
+        name="https URL",
+        parse=parse_keys_url,
+        schema={"type": "string", "pattern": f'^(?:{_URL.pattern})(?:\\?[!-"$-~]*)?$'},
+    ),
+]

@@ -1,16 +1,13 @@
 """The admin port's answers about health: which workers serve, what they have under way, which configuration holds."""
 
-import hmac
 import time
-from collections.abc import Awaitable
 
 import msgspec
 
-from fairlead.control.secrets.keyring import Told
-from fairlead.http.server import Exchange
+from fairlead.control.admin import Answer, Call, Entry
+from fairlead.control.secrets.safe import Told
 from fairlead.state.board import Board, Figures, is_ready
 
-JSON = b"content-type: application/json\r\ncache-control: no-store\r\n"
 SILENT_AFTER = 5.0
 """Seconds without a sign of life after which a worker counts as hung."""
 
@@ -40,24 +37,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health:
-    """The handler of every exchange on the admin port."""
+    """How the process family is, as far as the board and the last compilation tell."""
 
-    def __init__(self, board: Board, key: str | None, *, guarded: bool | None = None) -> None:
-        """`guarded`: a key is wanted, also while none is known (`key` None), when nobody is let in."""
+    def __init__(self, board: Board) -> None:
         self._board = board
-        self._key = key
-        self._guarded = key is not None if guarded is None else guarded
         self._version = ""
         self._error: str | None = None
         self._secrets: list[Told] = []
 
     def accepted(self, version: str) -> None:
         self._version, self._error = version, None
-
-    def guard(self, key: str | None) -> None:
-        """The key has this value now; None: the last one stays."""
-        if key is not None:
-            self._key, self._guarded = key, True
 
     def secrets(self, told: list[Told]) -> None:
         """How the secrets that come over the network are doing."""
@@ -66,26 +55,20 @@ class Health:
     def rejected(self, problems: str) -> None:
         self._error = problems
 
-    def __call__(self, exchange: Exchange) -> Awaitable[None]:
-        return self._answer(exchange)
+    def entries(self) -> tuple[Entry, ...]:
+        """What the admin port answers about health."""
+        return (
+            Entry(method="GET", path="/livez", run=self._live, open=True),
+            Entry(method="GET", path="/readyz", run=self._whole),
+            Entry(method="GET", path="/healthz", run=self._whole),
+        )
 
-    async def _answer(self, exchange: Exchange) -> None:
-        if exchange.method not in {"GET", "HEAD"}:
-            exchange.send(405, JSON + b"allow: GET, HEAD\r\n", b'{"error":"only GET is answered here"}\n')
-        elif exchange.path == "/livez":
-            exchange.send(200, JSON, b'{"status":"ok"}\n')
-        elif not self._is_admin(exchange.headers.get(b"authorization", b"")):
-            exchange.send(401, JSON, b'{"error":"the admin port wants its key: Authorization: Bearer <admin.key>"}\n')
-        elif exchange.path in {"/readyz", "/healthz"}:
-            report = self.report()
-            exchange.send(200 if report.status == "ok" else 503, JSON, msgspec.json.encode(report) + b"\n")
-        else:
-            exchange.send(404, JSON, b'{"error":"nothing is here; try /healthz"}\n')
+    async def _live(self, _call: Call) -> Answer:
+        return Answer({"status": "ok"})
 
-    def _is_admin(self, authorization: bytes) -> bool:
-        if self._key is None:
-            return not self._guarded
-        return hmac.compare_digest(authorization, f"Bearer {self._key}".encode())
+    async def _whole(self, _call: Call) -> Answer:
+        report = self.report()
+        return Answer(report, 200 if report.status == "ok" else 503)
 
     def report(self) -> Report:
         """How the family is doing now; `ok` only when every worker is ready and gives signs of life."""

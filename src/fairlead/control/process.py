@@ -1,4 +1,4 @@
-"""The control process: one event loop that publishes snapshots and answers health questions on the admin port.
+"""The control process: one event loop that publishes snapshots, follows the keys' database and answers the admin port.
 
 It knows the configuration's file only by its time stamp; compiling is a function that it is given. A configuration
 that does not compile never replaces one that did. Secrets are fetched here and nowhere else.
@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,16 +20,21 @@ from fairlead.config.compile import with_secrets
 from fairlead.config.load import Loaded
 from fairlead.config.references import files, remote, remote_credentials
 from fairlead.config.secrets import Fetched
+from fairlead.control.admin import Admin, Door, refuse
 from fairlead.control.health import Health
+from fairlead.control.key_post import KeyPost
 from fairlead.control.probe import probe
 from fairlead.control.rotation import Rotation
-from fairlead.control.secrets.keyring import Keyring
+from fairlead.control.secrets.safe import Safe
 from fairlead.control.secrets.store import Machine
 from fairlead.http import loop
 from fairlead.http.server import Limits, Server
 from fairlead.state.board import Board
 from fairlead.state.channel import Publisher
 from fairlead.state.keepsake import Keepsake
+
+if TYPE_CHECKING:
+    from fairlead.control.keeping import Keeping
 
 log = logging.getLogger("fairlead.control")
 
@@ -67,6 +73,8 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     keepsake: Keepsake
     told: frozenset[str] = frozenset()
     """Warnings that the operator has seen already."""
+    keys: KeyPost | None = None
+    """None: this gateway has the keys of its configuration only."""
 
     def __repr__(self) -> str:
         return f"Post({self.host}:{self.port})"
@@ -90,10 +98,12 @@ class Control:
         self._post = post
         self._board = board
         self._publisher = Publisher()
-        self._health = Health(board, post.admin_key, guarded=post.admin_guarded)
+        self._health = Health(board)
+        self._door = Door(post.admin_key, guarded=post.admin_guarded)
+        self._keeping = _keeping(post.keys, board) if post.keys is not None else None
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
-        self._keyring = Keyring(post.machine, self._changed.set)
+        self._safe = Safe(post.machine, self._changed.set)
         self._rotation = Rotation(probe, self._changed.set, time.monotonic)
         self._serving: Snapshot | None = None
         self._rejected: str | None = None
@@ -112,18 +122,27 @@ class Control:
         await self._reload()
         if self._serving is None:
             self._publish(self._post.first)
+        if self._keeping is not None:
+            await self._keeping.start()
         await self._publisher.listen(self._post.socket)
-        server = Server(self._health, Limits(body=65536))
-        await server.listen(self._post.host, self._post.port, reuse_port=True)
-        work = (self._watch(stamp), self._reload_when_asked(), self._keyring.run())
+        server = await self._admin_port()
+        work = (self._watch(stamp), self._reload_when_asked(), self._safe.run())
         tasks = [asyncio.create_task(one) for one in work]
         await self._stop.wait()
         for task in tasks:
             task.cancel()
         await self._rotation.close()
-        await self._keyring.close()
+        await self._safe.close()
         await server.drain(1.0)
+        if self._keeping is not None:
+            await self._keeping.close()
         await self._publisher.close()
+
+    async def _admin_port(self) -> Server:
+        entries = self._health.entries() + (self._keeping.entries() if self._keeping is not None else ())
+        server = Server(Admin(entries, self._door, asyncio.get_running_loop().time), Limits(body=65536), refuse=refuse)
+        await server.listen(self._post.host, self._post.port, reuse_port=True)
+        return server
 
     def refresh_credential(self, provider: str) -> None:
         """A worker says that this provider refuses its credential: look for another one, at most every few seconds."""
@@ -132,7 +151,7 @@ class Control:
             return
         self._rotation.refused(provider, value)
         if provider in self._references:
-            self._keyring.refresh(self._references[provider])
+            self._safe.refresh(self._references[provider])
         if self._rotation.has_trial(provider):
             self._changed.set()
 
@@ -142,22 +161,22 @@ class Control:
         content = self._post.keepsake.read()
         if content is not None:
             kept = msgspec.msgpack.decode(content, type=Kept)
-            self._keyring.restore(kept.values)
+            self._safe.restore(kept.values)
             self._publish(kept.snapshot)
 
     async def _reload(self) -> None:
         try:
-            loaded = self._post.compile(self._keyring.fetched)
+            loaded = self._post.compile(self._safe.fetched)
             if self._follow(loaded):
-                await self._keyring.gather(GATHER)
-                loaded = self._post.compile(self._keyring.fetched)
+                await self._safe.gather(GATHER)
+                loaded = self._post.compile(self._safe.fetched)
         except ConfigRejectedError as rejected:
             self._reject(str(rejected))
         except Exception as error:  # the next change of the file must find this process alive
             self._reject(f"the configuration could not be compiled: {type(error).__name__}")
         else:
             self._accept(loaded)
-        self._health.secrets(self._keyring.report())
+        self._health.secrets(self._safe.report())
 
     def _follow(self, loaded: Loaded) -> bool:
         """Takes up the references of a configuration; whether one of them has never been asked for."""
@@ -165,13 +184,13 @@ class Control:
             return False
         self._watched = (*self._post.watched, *map(Path, files(loaded.config)))
         self._references = remote_credentials(loaded.config)
-        return self._keyring.follow(loaded.config.secrets, remote(loaded.config))
+        return self._safe.follow(loaded.config.secrets, remote(loaded.config))
 
     def _accept(self, loaded: Loaded) -> None:
         if loaded.snapshot is None:
             return
         self._health.accepted(loaded.snapshot.version)
-        self._health.guard(loaded.admin_key)
+        self._door.take(loaded.admin_key)
         warnings = [str(problem) for problem in loaded.problems]
         if fresh := [warning for warning in warnings if warning not in self._told]:
             log.warning("config_warnings", extra={"problems": fresh})
@@ -198,7 +217,7 @@ class Control:
         if serving is None:
             return
         needed = {choice.deployment.credential for route in serving.routes for choice in route.choices}
-        values = self._keyring.fetched.values
+        values = self._safe.fetched.values
         fresh = {name: values[text] for name, text in self._references.items() if text in values and name in needed}
         if snapshot := self._admitted(with_secrets(serving, {**serving.secrets, **fresh})):
             self._publish(snapshot)
@@ -211,7 +230,7 @@ class Control:
             log.warning("restart_needed", extra={"changed": [f"server.{name}" for name in fixed]})
         self._rotation.published(snapshot, self._serving, generation)
         self._serving = snapshot
-        kept = Kept(snapshot, dict(self._keyring.fetched.values))
+        kept = Kept(snapshot, dict(self._safe.fetched.values))
         if not self._post.keepsake.write(msgspec.msgpack.encode(kept)):
             log.warning(
                 "keepsake_full", extra={"means": "a restarted control process begins with what stores say then"}
@@ -246,6 +265,13 @@ class Control:
     def _orphaned(self) -> None:
         asyncio.get_running_loop().remove_reader(self._post.lifeline)
         self._stop.set()
+
+
+def _keeping(post: KeyPost, board: Board) -> "Keeping":
+    """Imported here, in the control process alone: the workers are forked without the drivers of databases."""
+    from fairlead.control.keeping import Keeping
+
+    return Keeping(post, board)
 
 
 def control(post: Post, board: Board) -> None:

@@ -17,6 +17,20 @@ DEPTH = 64
 STEERING = ("model", "stream", "messages")
 """Top-level members that may not be given twice: two readers would follow two different ones."""
 
+ROUTING = frozenset({
+    "api_base", "api_key", "api_type", "api_version", "apikey", "aws_access_key_id", "aws_bedrock_runtime_endpoint",
+    "aws_profile_name", "aws_region_name", "aws_role_name", "aws_secret_access_key", "aws_session_name",
+    "aws_session_token", "aws_sts_endpoint", "aws_web_identity_token", "azure_ad_token", "azure_endpoint", "base_url",
+    "custom_llm_provider", "default_headers", "deployment_id", "endpoint", "extra_body", "extra_headers",
+    "extra_query", "fallbacks", "headers", "http_client", "litellm_params", "model_list", "models", "organization",
+    "project", "provider", "proxies", "proxy", "route", "ssl_verify", "vertex_ai_credentials", "vertex_ai_location",
+    "vertex_ai_project", "vertex_credentials", "vertex_location", "vertex_project",
+})  # fmt: skip
+"""Top-level members with which other gateways, libraries and aggregators let a caller say where its request goes, as
+whom, or to which other model. That is for the configuration to say: they are refused, not dropped, in any case of
+letters.
+"""
+
 Members = dict[str, msgspec.Raw]
 
 _MEMBERS = msgspec.json.Decoder(Members)
@@ -45,8 +59,8 @@ def check(body: bytes, *, but: str | None = None) -> Members:
 
     Raises GatewayError `invalid_json` with a position for anything that two JSON readers could take for two different
     things: bad or other encodings, a byte order mark, half surrogate pairs, trailing text, NaN and its kin, a number
-    out of range, nesting over DEPTH, a steering member given twice. A body that is JSON but no object is an
-    `invalid_request_error`.
+    out of range, nesting over DEPTH, a steering member given twice. A body that is JSON but no object, that says how to
+    route it, or that has a steering member in other letters is an `invalid_request_error`.
     """
     _check_encoding(body)
     try:
@@ -55,6 +69,7 @@ def check(body: bytes, *, but: str | None = None) -> Members:
         refuse(body, error)
     check_depth(body, members, but=but)
     _check_steering(body, members)
+    _check_names(members)
     return members
 
 
@@ -194,6 +209,17 @@ def _check_steering(body: bytes, members: Members) -> None:
             again = body.rfind(f'"{name}"'.encode())
             where = _position(body, again) if again > 0 else ""
             raise GatewayError("invalid_json", f"the request body gives {name!r} twice{where}", param=name)
+
+
+def _check_names(members: Members) -> None:
+    """Some readers (Go's, for one) match names without regard to case, and would follow another `Model` than we do."""
+    for name in members:
+        folded = name.casefold()
+        if folded in ROUTING:
+            says = f"{name!r} is not for callers to set: where a request goes is the gateway's own to say; remove it"
+            raise GatewayError("invalid_request_error", says, param=name)
+        if folded in STEERING and name not in STEERING:
+            raise GatewayError("invalid_request_error", f"{name!r} must be written {folded!r}", param=name)
 
 
 def _check_number(body: bytes, value: msgspec.Raw) -> None:

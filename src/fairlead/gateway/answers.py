@@ -31,6 +31,7 @@ BY_STATUS = {
 }
 
 WORDS = {
+    "limited": "every deployment of this model is at a limit of this gateway; try again later",
     "rate_limited": "every provider of this model is limiting requests; try again later",
     "quota": "the provider's account behind this model has used up its quota",
     "server_error": "the provider failed",
@@ -62,6 +63,7 @@ def success_fields(books: Books) -> bytes:
     return (
         f"{content}x-request-id: {books.id}\r\nx-fairlead-deployment: {served}\r\n"
         f"x-fairlead-attempts: {attempts}\r\nx-fairlead-overhead-us: {int(books.overhead() * 1e6)}\r\n"
+        f"{books.limit_fields}"
     ).encode("latin-1", "replace")
 
 
@@ -76,7 +78,7 @@ def failure_error(failed: Failed, books: Books) -> GatewayError:
         kind.code,
         failed.message or WORDS[failed.kind],
         param=failed.param,
-        retry_after=failed.retry_after if kind.code == "upstream_rate_limited" else SOON.get(kind.code),
+        retry_after=failed.retry_after if KINDS[failed.kind].on == "429" else SOON.get(kind.code),
         status=failed.status if passed_on else None,
     )
 
@@ -113,7 +115,8 @@ def refuse(exchange: Exchange, dialect: Dialect, books: Books, error: GatewayErr
         exchange.abort()
         return
     refused = refused_by(books.id, error, tuple([attempt.label for attempt in books.attempts]))
-    exchange.send(error.status, error_fields(refused), dialect.encode_error(refused))
+    fields = error_fields(refused) + books.limit_fields.encode()
+    exchange.send(error.status, fields, dialect.encode_error(refused))
 
 
 def refused_by(request_id: str, error: GatewayError, attempts: tuple[str, ...] = ()) -> Refused:
@@ -125,6 +128,7 @@ def refused_by(request_id: str, error: GatewayError, attempts: tuple[str, ...] =
         retry_after=error.retry_after,
         request_id=request_id,
         attempts=attempts,
+        retry=error.retry,
     )
 
 
@@ -136,9 +140,8 @@ def error_fields(refused: Refused) -> bytes:
     if refused.retry_after is not None:
         seconds = max(refused.retry_after, 0.001)
         lines.append(f"retry-after: {max(ceil(seconds), 1)}\r\nretry-after-ms: {ceil(seconds * 1000)}\r\n")
-    retry = CODES[refused.code].retry
-    if retry is not None:
-        lines.append(f"x-should-retry: {'true' if retry else 'false'}\r\n")
+    if refused.retry is not None:
+        lines.append(f"x-should-retry: {'true' if refused.retry else 'false'}\r\n")
     return "".join(lines).encode("latin-1", "replace")
 
 

@@ -6,6 +6,7 @@ They know what happened and when. They decide nothing and must not raise.
 from urllib.parse import quote
 
 from fairlead.canonical.events import Broken
+from fairlead.canonical.limits import Demand
 from fairlead.canonical.routing import (
     Answered,
     AttemptRecord,
@@ -15,14 +16,21 @@ from fairlead.canonical.routing import (
     Outcome,
     RequestRecord,
     Try,
-    VirtualKey,
 )
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.canonical.usage import Usage, cost
 from fairlead.dialects.ask import Ask
+from fairlead.gateway.callers import ANYONE
 from fairlead.gateway.upstream import Answer, served_model
-from fairlead.gateway.world import ANYONE, World
+from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
+from fairlead.journal.note import Note, encode_note
+from fairlead.policy.estimate import Amounts, Estimate, partial, spent
+from fairlead.state.port import Hold, Settlement
 
+NOTHING = spent(None, None)
+MOST_USED = 10**12
+"""More than any request can use; a provider that tells more is not believed."""
 PLAIN = "/.:@-_"
 """What a client's model name may put into a header as it is, besides letters and digits."""
 
@@ -33,6 +41,7 @@ class Books:
     __slots__ = (
         "_busy",
         "_dialect",
+        "_of_attempt",
         "_try_at",
         "_waited",
         "_world",
@@ -40,12 +49,20 @@ class Books:
         "attempts",
         "code",
         "ended",
+        "estimate",
         "first_token",
+        "hold",
+        "holds",
         "id",
         "key",
+        "limit",
+        "limit_fields",
         "opened_at",
+        "received",
+        "reserved",
         "served",
         "status",
+        "tags",
         "usage",
     )
 
@@ -66,6 +83,19 @@ class Books:
         self.status = 200
         self.code = ""
         self.ended: Ended = "finished"
+        self.tags: tuple[tuple[str, str], ...] = ()
+        self.estimate: Estimate | None = None
+        """The most that the request can come to; None: nothing wants to know."""
+        self.hold = ""
+        """What the names of its holds begin with; a dot and a number follow."""
+        self.reserved = 0
+        self.holds: list[Hold] = []
+        self._of_attempt = 0
+        self.limit = ""
+        self.limit_fields = ""
+        """Header lines that tell how the limits stand."""
+        self.received = 0
+        """Bytes of an answer that came."""
 
     def begin(self, step: Try, pause: float) -> None:
         """An attempt starts, after a pause of so many seconds (none where it is negative)."""
@@ -73,6 +103,7 @@ class Books:
             self._waited += pause
         self._try_at = self._world.clock()
         self._busy = step.deployment.name
+        self._of_attempt = len(self.holds)
         self._world.attempt_begins(self._busy)
 
     def learn(self, step: Try, result: Answer | Failed) -> Outcome:
@@ -84,6 +115,7 @@ class Books:
         started_at = self._try_at - self.opened_at
         if isinstance(result, Failed):
             self._release()
+            self._settle(self._of_attempt, NOTHING)
             self._entered(name, started_at, lasted, result)
             return result
         attempt = AttemptRecord(
@@ -92,6 +124,7 @@ class Books:
         self.attempts.append(attempt)
         self.served = step.deployment
         self.usage = result.usage
+        self.received = result.received
         self.first_token = now - self.opened_at
         return Answered(at=now, first_token=lasted)
 
@@ -116,10 +149,27 @@ class Books:
             return None
         return f"{cost(self.usage, served.price):f}"
 
+    def note(self) -> bytes:
+        """What the control process is told of the request, should this worker die: see `control.sweeper`."""
+        ask = self.ask
+        return encode_note(
+            Note(
+                id=self.id,
+                tenant=self.key.tenant,
+                key=self.key.id,
+                dialect=self._dialect,
+                asked=ask.model if ask else "",
+                user=self._user(),
+                tags=self.tags,
+            )
+        )
+
     def close(self) -> None:
         """Releases what the request held and writes its record. The last thing that happens to a request."""
-        self._release()
         world, served, ask = self._world, self.served, self.ask
+        usage = self.usage or self._guessed()
+        self._release()
+        used = spent(usage, world.demands.rates_of(served))
         duration = world.clock() - self.opened_at
         world.journal.append(
             RequestRecord(
@@ -135,14 +185,42 @@ class Books:
                 ended=self.ended,
                 code=self.code,
                 attempts=tuple(self.attempts),
-                usage=self.usage,
+                usage=usage,
                 cost=self.cost(),
                 price=served.price.version if served and served.price else "",
                 first_token=self.first_token,
                 duration=duration,
+                user=self._user(),
+                tags=self.tags,
+                hold=self.hold,
+                charged=used["money"],
+                estimated=usage is not self.usage,
+                limit=self.limit,
                 overhead_us=int((duration - self._waited) * 1e6),
             )
         )
+        self._settle(0, used)
+
+    def _guessed(self) -> Usage | None:
+        """The usage of an answer that did not tell it, as far as anything was counted beforehand.
+
+        A client that left while an attempt was under way has had its input read. A failed attempt costs nothing.
+        """
+        if self.estimate is None or (self.served is None and not (self._busy and self.ended == "client_gone")):
+            return None
+        return partial(self.estimate, self.received)
+
+    def _settle(self, first: int, used: Amounts) -> None:
+        """The end of all holds from the `first` on: a request counts as one even where it failed."""
+        ended = self.holds[first:]
+        if ended:
+            self._world.holds.settle(
+                [Settlement(hold, tuple([_final(demand, used) for demand in hold.demands])) for hold in ended]
+            )
+            del self.holds[first:]
+
+    def _user(self) -> str:
+        return self.key.user or (self.ask.user if self.ask else None) or ""
 
     def _entered(self, name: str, started_at: float, lasted: float, failure: Failed) -> None:
         self.attempts.append(
@@ -166,3 +244,7 @@ class Books:
         if self._busy:
             self._world.attempt_ends(self._busy)
             self._busy = ""
+
+
+def _final(demand: Demand, used: Amounts) -> int:
+    return demand.amount if demand.rule.unit == "requests" else min(used[demand.rule.unit], MOST_USED)

@@ -21,11 +21,12 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
     """Answers one chat request, whatever becomes of it; the books close however this ends."""
     books = Books(world, exchange, dialect.NAME)
     try:
-        books.key = key = world.admit(exchange.headers)
+        books.key = key = world.callers.admit(exchange)
         body = await exchange.read()
         books.ask = ask = dialect.ask(body)
         route = world.route(ask.model, key)
         request = Request(world, dialect, body, ask, exchange.headers)
+        await world.reserve(books, request, route)
         match await first_event(world, books, request, route):
             case Whole(body=answer):
                 exchange.send(200, success_fields(books), answer)
@@ -44,7 +45,7 @@ async def first_event(world: World, books: Books, request: Request, route: Route
     """Makes attempts until one answers; gives that answer, or raises the GatewayError that the client is told."""
     now = world.clock()
     deadline = now + world.time_allowed(request.headers, route)
-    plan = attempts(world.plan(request, route), now, deadline)
+    plan = attempts(world.plan(books, request, route), now, deadline)
     try:
         step = next(plan, None)
         while step is not None:
@@ -52,7 +53,11 @@ async def first_event(world: World, books: Books, request: Request, route: Route
             if pause > 0:
                 await sleep(pause)
             books.begin(step, pause)
-            result = await attempt(world, request, step, route.timeouts)
+            result: Answer | Failed | None = None
+            if world.demands.rules.limits_deployments:
+                result = await world.reserve_attempt(books, request, route, step)
+            if result is None:
+                result = await attempt(world, request, step, route.timeouts)
             outcome = books.learn(step, result)
             try:
                 step = plan.send(outcome)
@@ -75,6 +80,7 @@ async def relay(exchange: Exchange, books: Books, answer: Begun, dialect: Dialec
     finally:
         answer.reply.close()
         books.usage = answer.usage
+        books.received = answer.received
     if broken is None:
         exchange.end()
         return

@@ -67,7 +67,7 @@ class Port:
         raise GatewayError("not_found", f"there is nothing at {exchange.method} {path[:200]!r}")
 
     def _models(self, exchange: Exchange, name: str) -> tuple[int, bytes, bytes]:
-        models = self._world.models(self._world.admit(exchange.headers))
+        models = self._world.models(self._world.callers.admit(exchange))
         dialect = _dialect_of(exchange)
         if not name:
             return 200, CONTENT_JSON.encode(), dialect.encode_models(models)

@@ -46,15 +46,20 @@ class Request:
         self.created = int(world.wall())
         self._chat: ChatRequest | None = None
 
+    @property
+    def chat(self) -> ChatRequest:
+        """The request as every dialect understands it; decoded when it is first asked for."""
+        if self._chat is None:
+            self._chat = self.dialect.decode_request(self.body)
+        return self._chat
+
     def encoded(self, deployment: Deployment) -> bytes:
         """The body for `deployment`: the client's own bytes where the dialect is the same, else a translation."""
         model = served_model(deployment, self.ask.model)
         if deployment.dialect == self.dialect.NAME:
             return self.dialect.patch_request(self.body, self.ask, model)
-        if self._chat is None:
-            self._chat = self.dialect.decode_request(self.body)
         target = deployment if model == deployment.model else msgspec.structs.replace(deployment, model=model)
-        return DIALECTS[deployment.dialect].encode_request(self._chat, target)
+        return DIALECTS[deployment.dialect].encode_request(self.chat, target)
 
     def passed_on(self, deployment: Deployment) -> bytes:
         """The header lines that belong to the client's own bytes, where those are sent."""
@@ -85,14 +90,20 @@ class Whole(msgspec.Struct, frozen=True):
     body: bytes
     usage: Usage | None
 
+    @property
+    def received(self) -> int:
+        return len(self.body)
 
-class Begun(msgspec.Struct, frozen=True):
+
+class Begun(msgspec.Struct):
     """A stream whose first event is here. `opening` is what the client gets first."""
 
     deployment: Deployment
     opening: bytes
     stream: Stream
     reply: Reply
+    received: int = 0
+    """Bytes that came, those of the opening as the client gets them."""
 
     @property
     def usage(self) -> Usage | None:
@@ -103,6 +114,7 @@ class Begun(msgspec.Struct, frozen=True):
         stream, feed = self.stream, self.stream.feed
 
         def forward(data: bytes) -> None:
+            self.received += len(data)
             out = feed(data)
             if out:
                 write(out)
@@ -206,7 +218,7 @@ async def _begun(world: "World", request: Request, reply: Reply, step: Try) -> A
         reply.close()
         failed = _stillborn(world, stream.broken or NEVER_BEGAN)
         return _discreet(failed, request.calls.of(deployment).secret)
-    return Begun(deployment, opening, stream, reply)
+    return Begun(deployment, opening, stream, reply, len(opening))
 
 
 def _stillborn(world: "World", broken: Broken) -> Failed:

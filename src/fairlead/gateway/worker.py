@@ -21,6 +21,8 @@ from fairlead.canonical.routing import Server as Settings
 from fairlead.canonical.routing import Snapshot
 from fairlead.dialects import openai_chat
 from fairlead.gateway.answers import code_of, error_fields, refused_by
+from fairlead.gateway.callers import Callers
+from fairlead.gateway.holds import Holds
 from fairlead.gateway.port import Port
 from fairlead.gateway.world import World
 from fairlead.http import loop
@@ -28,7 +30,9 @@ from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.journal import Journal
 from fairlead.state.board import Board, Figures
-from fairlead.state.channel import Published, subscribe
+from fairlead.state.channel import Notice, Published, Subscriber
+from fairlead.state.keys import KeyIndex
+from fairlead.state.local import LocalState
 
 log = logging.getLogger("fairlead.gateway")
 
@@ -46,6 +50,12 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     socket: Path
     """Where the control process publishes snapshots."""
     journals: Path
+    state: Path
+    """Where this machine's own counts are kept."""
+    keys: Path
+    """The index of keys that were made at run time; control has made it before the first snapshot comes."""
+    machine: str
+    """What names this machine among those that share its state."""
     lifeline: int
     """A pipe whose writing end the supervisor holds: its end means that the supervisor is gone."""
 
@@ -63,7 +73,19 @@ class Worker:
         name = f"requests-{time.time_ns() // 1_000_000}-{os.getpid()}.journal"
         self._journal = Journal(post.journals / name, asyncio.get_running_loop())
         self._client = Client()
-        self._world = World(self._client, self._journal, Random())
+        self._subscriber = Subscriber(post.socket, self._adopt)
+        self._holds = Holds(
+            LocalState(post.state),
+            f"{post.machine}-{os.getpid():x}-{time.time_ns() // 1_000_000:x}",
+            tell=self._subscriber.tell,
+            written=self._journal.flush,
+        )
+        self._callers = Callers(
+            generation=lambda: board.keys_generation,
+            wall=time.time,
+            wanted=lambda issuer: self._subscriber.tell(Notice("issuer", issuer)),
+        )
+        self._world = World(self._client, self._journal, self._callers, self._holds, Random())
         self._server: Server | None = None
 
     async def run(self) -> None:
@@ -71,14 +93,16 @@ class Worker:
         running = asyncio.get_running_loop()
         running.add_signal_handler(signal.SIGTERM, self._told_to_stop)
         running.add_reader(self._post.lifeline, self._told_to_stop)
-        subscription = asyncio.create_task(subscribe(self._post.socket, self._adopt))
+        background = [asyncio.create_task(self._subscriber.run()), asyncio.create_task(self._holds.renew())]
         try:
             await self._until(self._arrived, self._stop)
             if not self._stop.is_set():
                 await self._serve(self._world.snapshot)
         finally:
-            subscription.cancel()
+            for task in background:
+                task.cancel()
             await self._client.close()
+            await self._holds.close()
             self._journal.close()
 
     async def _serve(self, snapshot: Snapshot) -> None:
@@ -101,6 +125,8 @@ class Worker:
         self._board.clear(self._post.number)
 
     def _adopt(self, published: Published) -> None:
+        if self._callers.index is None:
+            self._callers.index = KeyIndex(self._post.keys)
         self._world.adopt(published.snapshot)
         self._generation = published.generation
         self._arrived.set()

@@ -3,15 +3,19 @@
 It knows keys, routes and endpoints. It must not know files, secrets' origins or other processes.
 """
 
-import hmac
 import re
 import secrets as entropy
 import time
 from random import Random
+from typing import TYPE_CHECKING
 
 from fairlead.canonical.errors import GatewayError
-from fairlead.canonical.routing import Route, Snapshot, VirtualKey
+from fairlead.canonical.routing import Failed, Route, Snapshot, Try
+from fairlead.canonical.tenants import VirtualKey
+from fairlead.gateway.callers import Callers
 from fairlead.gateway.calls import Calls
+from fairlead.gateway.demands import Demands, is_hard_budget
+from fairlead.gateway.holds import Holds
 from fairlead.gateway.upstream import Request
 from fairlead.http.client import Client
 from fairlead.journal import Journal
@@ -19,33 +23,33 @@ from fairlead.policy.attempts import Plan
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes, covers
 from fairlead.policy.select import Needs
+from fairlead.tokens.counter import Counter
 
-ANYONE = VirtualKey(id="")
-"""Who calls when no keys are configured."""
+if TYPE_CHECKING:
+    from fairlead.gateway.books import Books
 
-KEY_CARRIERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
-BEARER = b"bearer "
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 LONGEST_TIMEOUT = 86_400_000
 """Milliseconds."""
-MOST_ADMITTED = 4096
-"""Keys of which a worker remembers what they stand for."""
 
 
 class World:
     """One worker's view. `adopt` swaps the snapshot between two requests; a request keeps the routes that it found."""
 
-    def __init__(self, client: Client, journal: Journal, rng: Random) -> None:
+    def __init__(self, client: Client, journal: Journal, callers: Callers, holds: Holds, rng: Random) -> None:
         self.clock = time.monotonic  # uvloop's own clock is this one, but told in whole milliseconds once a turn
         self.wall = time.time
         self.client = client
         self.journal = journal
+        self.callers = callers
+        self.holds = holds
         self.rng = rng
         self.fleet = Fleet(rng)
         self.snapshot = Snapshot(version="", routes=())
+        self.counter = Counter()
+        self.demands = Demands(self.snapshot, self.counter)
         self._routes = Routes(())
         self.calls = Calls({})
-        self._admitted: dict[bytes, VirtualKey] = {}
         self._ids = entropy.token_hex(6)
         self._count = 0
 
@@ -55,59 +59,54 @@ class World:
             if self.snapshot.secrets.get(name) != secret:
                 self.fleet.pardon(name)
         self.snapshot = snapshot
+        self.callers.adopt(snapshot)
+        self.demands = Demands(snapshot, self.counter)
         self._routes = Routes(snapshot.routes)
         self.calls = Calls(snapshot.secrets)
-        self._admitted = {}
-
-    def admit(self, headers: dict[bytes, bytes]) -> VirtualKey:
-        """Whose key the request carries. Raises GatewayError `invalid_api_key`."""
-        for carrier in KEY_CARRIERS:
-            presented = headers.get(carrier)
-            if presented is not None:
-                break
-        else:
-            if self.snapshot.open:
-                return ANYONE
-            raise GatewayError("invalid_api_key", "no API key was given; send it as 'Authorization: Bearer <key>'")
-        if presented[:7].lower() == BEARER:
-            presented = presented[7:].strip()
-        key = self._admitted.get(presented) or self._known(presented)
-        if key is not None:
-            return key
-        if self.snapshot.open:
-            return ANYONE
-        raise GatewayError("invalid_api_key", "the API key is not known here; check it, or ask for a new one")
-
-    def _known(self, presented: bytes) -> VirtualKey | None:
-        """The key by its MAC. What was found is remembered for this snapshot: a MAC costs as much as a whole parse."""
-        mac = hmac.digest(self.snapshot.pepper, presented, "sha256").hex()
-        key = self.snapshot.keys.get(mac)
-        if key is not None and len(self._admitted) < MOST_ADMITTED:
-            self._admitted[presented] = key
-        return key
 
     def route(self, model: str, key: VirtualKey) -> Route:
         """The route that serves `model`. Raises GatewayError `model_not_found` or `model_not_allowed`."""
         route = self._routes.find(model)
         if route is None:
             raise GatewayError("model_not_found", f"the model {model!r} does not exist here", param="model")
-        if key.models and not any(covers(pattern, model) for pattern in key.models):
+        if not self._may_use(key, model, route):
             raise GatewayError("model_not_allowed", f"this key may not use the model {model!r}", param="model")
         return route
 
     def models(self, key: VirtualKey) -> list[str]:
         """The models that this key may ask for, as configured."""
-        names = [route.model for route in self.snapshot.routes]
-        return [name for name in names if not key.models or any(covers(pattern, name) for pattern in key.models)]
+        return [route.model for route in self.snapshot.routes if self._may_use(key, route.model, route)]
 
-    def plan(self, request: Request, route: Route) -> Plan:
+    def _may_use(self, key: VirtualKey, model: str, route: Route) -> bool:
+        if key.routes and route.model not in key.routes:
+            return False
+        lists = self.demands.rules.models_of(key)
+        return all(any(covers(pattern, model) for pattern in models) for models in lists)
+
+    async def reserve(self, books: "Books", request: Request, route: Route) -> None:
+        """Holds what the request's limits and budgets ask for, or raises what the client is told."""
+        demands = await self.demands.of_request(books, request, route)
+        if demands:
+            tenant = self.snapshot.tenants.get(books.key.tenant)
+            await self.holds.take(demands, books, strict=tenant is not None and tenant.strict)
+
+    async def reserve_attempt(self, books: "Books", request: Request, route: Route, step: Try) -> Failed | None:
+        """Holds what the limits of the deployment itself ask for; or the failure that sends the request elsewhere."""
+        demands = await self.demands.of_attempt(step.deployment, books, request, route)
+        return await self.holds.take_attempt(demands, books, step, self.clock()) if demands else None
+
+    def plan(self, books: "Books", request: Request, route: Route) -> Plan:
         ask = request.ask
+        tenant = self.snapshot.tenants.get(books.key.tenant)
         session = request.headers.get(b"x-fairlead-session", b"") if route.select == "sticky" else b""
         needs = Needs(
             tools=ask.tools,
             images=ask.images,
             session=session.decode("latin-1") or ask.user or "",
             dialect=request.dialect.NAME if ask.n > 1 else "",
+            region=(tenant.residency or "") if tenant else "",
+            self_hosted=tenant.self_hosted if tenant else False,
+            priced=any(is_hard_budget(demand.rule) for hold in books.holds for demand in hold.demands),
         )
         return Plan(route, self.fleet, self.rng, needs, self.snapshot.secrets)
 

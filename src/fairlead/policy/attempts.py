@@ -20,6 +20,7 @@ from fairlead.policy.select import NO_NEEDS, Needs, choose
 LONGEST_WAIT = 60.0
 """Seconds; a provider that asks for a longer pause is not waited for."""
 RETRY_AFTER_SPREAD = 0.1
+LIMITING = frozenset({"rate_limited", "limited"})
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -79,9 +80,9 @@ def verdict(failures: list[Failed]) -> Failed:
     "All limited" is said only when all were: else the last failure of another kind stands. The Retry-After is the
     shortest that any provider gave.
     """
-    telling = next((f for f in reversed(failures) if f.kind != "rate_limited"), failures[-1])
+    telling = next((f for f in reversed(failures) if f.kind not in LIMITING), failures[-1])
     waits = [f.retry_after for f in failures if f.retry_after is not None]
-    if telling.kind != "rate_limited" or not waits:
+    if telling.kind not in LIMITING or not waits:
         return telling
     return msgspec.structs.replace(telling, retry_after=min(waits))
 

@@ -149,3 +149,6 @@ MECHANISMS: dict[Algorithm, Mechanism] = {
     "calendar": Mechanism(take_calendar, settle_calendar),
     "rolling": Mechanism(take_rolling, settle_rolling),
 }
+
+BUDGETS: frozenset[Algorithm] = frozenset(("calendar", "rolling"))
+"""Those whose past an engine has to be told before it judges them."""

@@ -6,8 +6,8 @@ makes exactly these steps, in one atomic step of its own.
 
 from collections.abc import Sequence
 
-from fairlead.canonical.limits import Demand, Denied, Granted, Standing
-from fairlead.policy.budget import MECHANISMS
+from fairlead.canonical.limits import DAY, Demand, Denied, Granted, Rule, Standing
+from fairlead.policy.budget import BUDGETS, MECHANISMS
 from fairlead.policy.limits import State
 
 
@@ -34,3 +34,16 @@ def reserve(
 def settle(demand: Demand, state: State, now: int, since: int, used: int) -> State:
     """The state once it is known what a request that was granted `since` really used of this demand."""
     return MECHANISMS[demand.rule.algorithm].settle(demand.rule, state, now, since, demand.amount, used)
+
+
+def standing(rule: Rule, state: State, now: int) -> Standing:
+    """How the rule stands for a request that asks for nothing."""
+    return MECHANISMS[rule.algorithm].take(rule, state, now, 0)[1]
+
+
+def lifetime(rule: Rule, reset: int) -> int:
+    """Microseconds for which an engine keeps a state whose standing has this `reset`.
+
+    What a budget holds outlives the period in which it was taken, as a request may.
+    """
+    return max(reset, DAY) if rule.algorithm in BUDGETS else reset

@@ -26,6 +26,12 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """The only dialect that will do, for what no translation gives (several answers to one request)."""
     context_over: int = 0
     """Tokens of context that were already too few."""
+    region: str = ""
+    """The only region in which the tenant's data may be processed; empty: any."""
+    self_hosted: bool = False
+    """Whether only deployments that we run ourselves will do."""
+    priced: bool = False
+    """Whether only deployments with a known price will do: a hard budget cannot count the others."""
 
 
 NO_NEEDS = Needs()
@@ -58,7 +64,16 @@ def choose(
     When every choice that could serve is cooling, the one whose cooldown ends first is tried all the same: the last
     deployment is never cooled to zero.
     """
-    picky = spent or needs.tools or needs.images or needs.dialect or needs.context_over > 0
+    picky = (
+        spent
+        or needs.tools
+        or needs.images
+        or needs.dialect
+        or needs.context_over > 0
+        or needs.region
+        or needs.self_hosted
+        or needs.priced
+    )
     ready: list[Choice] = []
     tired: list[Choice] = []
     for choice in route.choices:
@@ -128,9 +143,20 @@ def _unable(
         return "the request has images and the model takes none"
     if needs.dialect and deployment.dialect != needs.dialect:
         return f"the request wants what only the dialect {needs.dialect!r} gives"
+    if needs.region and not is_within(deployment.region, needs.region):
+        return f"it is not known to be in the region {needs.region!r}, where the tenant's data must stay"
+    if needs.self_hosted and not deployment.self_hosted:
+        return "the tenant requires deployments that are self-hosted"
+    if needs.priced and deployment.price is None and not deployment.self_hosted:
+        return "its price is not known, so a hard budget could not hold"
     if needs.context_over and deployment.context is not None and deployment.context <= needs.context_over:
         return f"its context of {deployment.context} tokens is no larger than what was too small"
     return None
+
+
+def is_within(region: str | None, wanted: str) -> bool:
+    """Whether a deployment's region is the wanted one, or a part of it: `eu-west-1` is in `eu`."""
+    return region is not None and (region == wanted or region.startswith(f"{wanted}-"))
 
 
 def _resting(deployment: Deployment, fleet: Fleet, now: float) -> str | None:

@@ -1,7 +1,8 @@
 """A page of memory on which each worker writes its figures and anyone in the process family reads them.
 
 The page is anonymous and shared by fork. A row has one writer; a reader may see a row half written, which is harmless
-for figures and the reason why nothing is decided by them.
+for figures and the reason why nothing is decided by them. Behind the rows is one word more: the generation of the
+index of keys, which control alone writes, so that workers know when to forget what they remembered of it.
 """
 
 import mmap
@@ -10,6 +11,7 @@ from struct import Struct
 import msgspec
 
 _ROW = Struct("<QdQQQQQQ")
+_WORD = 8
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -31,7 +33,8 @@ class Board:
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        self._page = mmap.mmap(-1, max(rows * _ROW.size, mmap.PAGESIZE))
+        self._page = mmap.mmap(-1, rows * _ROW.size + _WORD)
+        self._words = memoryview(self._page)[rows * _ROW.size :].cast("Q")
 
     def write(self, row: int, figures: Figures) -> None:
         _ROW.pack_into(self._page, row * _ROW.size, *msgspec.structs.astuple(figures))
@@ -45,6 +48,15 @@ class Board:
 
     def all(self) -> list[Figures]:
         return [self.read(row) for row in range(self.rows)]
+
+    @property
+    def keys_generation(self) -> int:
+        """Another number than before: keys have changed."""
+        return self._words[0]
+
+    def bump_keys(self) -> None:
+        """Tells every worker that keys have changed."""
+        self._words[0] += 1
 
 
 def is_ready(figures: Figures) -> bool:

@@ -60,10 +60,11 @@ class StateError(Exception):
 class State(Protocol):
     """Raises StateError where the state cannot be reached; nothing has happened then, as far as can be known."""
 
-    async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
+    async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes, *, strict: bool = False) -> Verdict:
         """Holds every demand, or none: `Granted`, `Denied`, or `Unseeded` where a budget's past is not known.
 
-        Rules of a slot with a budget (`calendar`, `rolling`) are judged only once that slot was seeded.
+        A budget (`calendar`, `rolling`) of which there is no state is never judged: it has to be seeded first.
+        `strict` asks for `Unavailable` rather than for a stand-in's word; an engine that has no stand-in ignores it.
         """
         ...
 
@@ -75,12 +76,15 @@ class State(Protocol):
         """Begins the lease of each anew, where it is still held."""
         ...
 
-    async def overdue(self, slots: Sequence[str], *, by: int = 0, most: int = 100) -> list[Overdue]:
-        """Holds of these slots whose lease ran out more than `by` microseconds ago; each is claimed for CLAIM."""
+    async def overdue(self, slots: Sequence[str], *, owner: str = "", by: int = 0, most: int = 100) -> list[Overdue]:
+        """Holds of these slots whose lease ran out more than `by` microseconds ago; each is claimed for CLAIM.
+
+        `owner` asks only for those whose names begin with it and a dash.
+        """
         ...
 
-    async def seed(self, slot: str, spendings: Sequence[Spending]) -> bool:
-        """Tells a slot its past. False where it had been told already: then nothing changes."""
+    async def seed(self, spending: Spending) -> bool:
+        """Tells a budget its past. False where there is a state of it already: then nothing changes."""
         ...
 
     async def standings(self, rules: Sequence[Rule]) -> list[Standing]:

@@ -1,1 +1,1 @@
-"""Secrets that come over the network: one module per store, and the keyring that asks them and remembers."""
+"""Secrets that come over the network: one module per store, and the safe that asks them and remembers."""

@@ -1,4 +1,4 @@
-"""What the keyring keeps, asks again and tells, over stores that a test steers."""
+"""What the safe keeps, asks again and tells, over stores that a test steers."""
 
 import asyncio
 import logging
@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from fairlead.config import model
-from fairlead.control.secrets import keyring as module
-from fairlead.control.secrets.keyring import Keyring
+from fairlead.config import secret_stores
+from fairlead.control.secrets import safe as module
+from fairlead.control.secrets.safe import Safe
 from fairlead.control.secrets.store import Machine, StoreError
 from fairlead.control.secrets.table import Row
 
@@ -49,25 +49,27 @@ class Ring:
         self.changes = 0
         self.opened = 0
         row = Row(lambda settings: settings.vault, self._open)
-        self.keyring = Keyring(Machine(environ={}), self._count, stores={"vault": row})
+        self.safe = Safe(Machine(environ={}), self._count, stores={"vault": row})
 
-    def _open(self, settings: model.Secrets, machine: Machine) -> Steered:
+    def _open(self, settings: secret_stores.Secrets, machine: Machine) -> Steered:
         self.opened += 1
         return self.store
 
     def _count(self) -> None:
         self.changes += 1
 
-    def follow(self, *references: str, refresh: float = 300.0, vault: model.Vault | None = None) -> bool:
-        return self.keyring.follow(model.Secrets(refresh=refresh, vault=vault or model.Vault()), references)
+    def follow(self, *references: str, refresh: float = 300.0, vault: secret_stores.Vault | None = None) -> bool:
+        return self.safe.follow(
+            secret_stores.Secrets(refresh=refresh, vault=vault or secret_stores.Vault()), references
+        )
 
     @property
     def values(self) -> dict[str, str]:
-        return dict(self.keyring.fetched.values)
+        return dict(self.safe.fetched.values)
 
     @property
     def reasons(self) -> dict[str, str]:
-        return dict(self.keyring.fetched.reasons)
+        return dict(self.safe.fetched.reasons)
 
 
 Opened = Callable[[], Awaitable[Ring]]
@@ -76,12 +78,12 @@ Opened = Callable[[], Awaitable[Ring]]
 @asynccontextmanager
 async def running(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ring]:
     ring = Ring(monkeypatch)
-    task = asyncio.create_task(ring.keyring.run())
+    task = asyncio.create_task(ring.safe.run())
     try:
         yield ring
     finally:
         task.cancel()
-        await ring.keyring.close()
+        await ring.safe.close()
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -95,7 +97,7 @@ async def test_a_first_round_waits_for_every_store_but_not_for_ever(monkeypatch:
         ring.store.gives = {ONE: CANARY}
         ring.store.go = asyncio.Event()
         assert ring.follow(ONE)
-        await ring.keyring.gather(0.05)
+        await ring.safe.gather(0.05)
         assert ring.reasons == {ONE: "its store has not answered within 0.05 s"}
         ring.store.go.set()
         await until(lambda: ring.values == {ONE: CANARY})
@@ -112,13 +114,13 @@ async def test_the_last_good_value_is_kept_while_the_store_is_down(
     async with running(monkeypatch) as ring:
         ring.store.gives = {ONE: CANARY, TWO: "two"}
         ring.follow(ONE, TWO, refresh=0.02)
-        await ring.keyring.gather(1)
+        await ring.safe.gather(1)
         ring.store.gives = {ONE: DOWN, TWO: DOWN}
         await until(lambda: len(ring.reasons) == 2)
         asked = len(ring.store.asked)
         await until(lambda: len(ring.store.asked) > asked + 4)
         assert ring.values == {ONE: CANARY, TWO: "two"}
-        assert [told.state for told in ring.keyring.report()] == ["stale", "stale"]
+        assert [told.state for told in ring.safe.report()] == ["stale", "stale"]
         ring.store.gives = {ONE: "newer", TWO: "two"}
         await until(lambda: ring.values[ONE] == "newer" and not ring.reasons)
     events = [record.message for record in caplog.records]
@@ -135,9 +137,9 @@ async def test_what_is_no_value_never_replaces_one(
     async with running(monkeypatch) as ring:
         ring.store.gives = {ONE: CANARY, TWO: bad}
         ring.follow(ONE, TWO, refresh=0.02)
-        await ring.keyring.gather(1)
+        await ring.safe.gather(1)
         assert ring.values == {ONE: CANARY}
-        assert [told.state for told in ring.keyring.report()] == ["current", "missing"]
+        assert [told.state for told in ring.safe.report()] == ["current", "missing"]
         ring.store.gives[ONE] = bad
         await until(lambda: ONE in ring.reasons)
         assert ring.values == {ONE: CANARY}
@@ -155,7 +157,7 @@ async def test_a_store_that_crashes_with_the_value_in_its_words_tells_nothing(
     async with running(monkeypatch) as ring:
         ring.store.gives = {ONE: RuntimeError(f"boom {CANARY}")}
         ring.follow(ONE)
-        await ring.keyring.gather(1)
+        await ring.safe.gather(1)
         assert ring.reasons == {ONE: "reading it failed: RuntimeError"}
     assert CANARY not in caplog.text
     assert CANARY not in str([vars(record) for record in caplog.records])
@@ -165,11 +167,11 @@ async def test_a_refresh_on_demand_is_soon_and_not_too_often(monkeypatch: pytest
     async with running(monkeypatch) as ring:
         ring.store.gives = {ONE: CANARY}
         ring.follow(ONE)
-        await ring.keyring.gather(1)
+        await ring.safe.gather(1)
         ring.store.gives = {ONE: "newer"}
         for _ in range(1000):
-            ring.keyring.refresh(ONE)
-        ring.keyring.refresh("vault://never/data/heard#of")
+            ring.safe.refresh(ONE)
+        ring.safe.refresh("vault://never/data/heard#of")
         assert len(ring.store.asked) == 1
         await until(lambda: ring.values == {ONE: "newer"})
         assert len(ring.store.asked) == 2
@@ -181,21 +183,21 @@ async def test_what_nobody_refers_to_is_forgotten_and_new_settings_open_the_stor
     async with running(monkeypatch) as ring:
         ring.store.gives = {ONE: CANARY, TWO: "two"}
         ring.follow(ONE, TWO)
-        await ring.keyring.gather(1)
+        await ring.safe.gather(1)
         ring.follow(TWO)
         assert ring.values == {TWO: "two"}
         ring.store.gives = {TWO: "of another vault"}
-        ring.follow(TWO, vault=model.Vault(address="https://other"))
+        ring.follow(TWO, vault=secret_stores.Vault(address="https://other"))
         await until(lambda: ring.values == {TWO: "of another vault"})
         assert (ring.opened, ring.store.closed) == (2, 1)
 
 
 async def test_what_was_known_before_a_restart_holds_until_the_store_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(monkeypatch) as ring:
-        ring.keyring.restore({ONE: CANARY})
+        ring.safe.restore({ONE: CANARY})
         ring.store.gives = {ONE: DOWN}
         assert ring.follow(ONE)
-        await ring.keyring.gather(1)
+        await ring.safe.gather(1)
         assert ring.values == {ONE: CANARY}
         ring.store.gives = {ONE: "newer"}
         await until(lambda: ring.values == {ONE: "newer"})

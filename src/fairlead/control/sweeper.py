@@ -1,0 +1,110 @@
+"""What becomes of holds that nobody renews: their worker died, and what they held must neither stay nor be free.
+
+The journal is asked first: a worker writes its record before it settles. Where there is no record, one is written here
+(`lost`), and the hold counts as used as far as it was held. It must not know how limits are counted.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from fairlead.canonical.limits import Demand
+from fairlead.canonical.routing import RequestRecord
+from fairlead.journal import Journal
+from fairlead.journal.note import decode_note
+from fairlead.policy.estimate import Amounts, spent
+from fairlead.state.port import Overdue, Settlement, State, StateError
+
+log = logging.getLogger("fairlead.control")
+
+SWEEP_EVERY = 5.0
+"""Seconds between two looks for holds that are overdue."""
+FOREIGN_AFTER = 15_000_000
+"""Microseconds after which another machine's hold is taken to be nobody's."""
+MOST = 1000
+
+
+class Books(Protocol):
+    """Where it can be seen how a request ended."""
+
+    async def records(self, holds: set[str]) -> dict[str, RequestRecord]: ...
+
+
+class Sweeper:
+    """Settles what is overdue. `slots` names every slot that may hold something."""
+
+    def __init__(
+        self, state: State, books: Books, journal: Journal, *, machine: str, slots: Callable[[], Sequence[str]]
+    ) -> None:
+        self._state = state
+        self._books = books
+        self._journal = journal
+        self._machine = machine
+        self._slots = slots
+
+    async def run(self, wall: Callable[[], float]) -> None:
+        """Sweeps until it is cancelled. A state that cannot be reached is swept when it is back."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            try:
+                await self.sweep(wall())
+            except StateError:
+                continue
+
+    async def sweep(self, wall: float) -> int:
+        """Settles what is overdue now, and tells how many holds that were."""
+        slots = self._slots()
+        found = await self._state.overdue(slots, owner=self._machine, most=MOST)
+        found += await self._state.overdue(slots, by=FOREIGN_AFTER, most=MOST)
+        if not found:
+            return 0
+        known = await self._books.records({_request_of(overdue) for overdue in found})
+        lost = {_request_of(overdue): overdue for overdue in reversed(found) if _request_of(overdue) not in known}
+        for overdue in lost.values():
+            self._journal.append(lost_record(overdue, wall))
+        self._journal.flush()
+        settled = await self._state.settle([_settlement(one, known.get(_request_of(one))) for one in found])
+        if lost:
+            log.warning("requests_lost", extra={"requests": len(lost)})
+        return sum(settled)
+
+
+def lost_record(overdue: Overdue, wall: float) -> RequestRecord:
+    """The record of a request whose worker died, as far as anything is known of it."""
+    note = decode_note(overdue.note)
+    used = {demand.rule.unit: demand.amount for demand in overdue.hold.demands}
+    return RequestRecord(
+        id=note.id,
+        at=wall,
+        tenant=note.tenant,
+        key=note.key,
+        dialect=note.dialect,
+        asked=note.asked,
+        user=note.user,
+        tags=note.tags,
+        ended="lost",
+        hold=_request_of(overdue),
+        charged=used.get("money", 0),
+        estimated=True,
+    )
+
+
+def _settlement(overdue: Overdue, record: RequestRecord | None) -> Settlement:
+    if record is None:
+        return Settlement(overdue.hold, tuple(_held(demand) for demand in overdue.hold.demands))
+    used = spent(record.usage, None) | {"money": record.charged}
+    return Settlement(overdue.hold, tuple(_used(demand, used) for demand in overdue.hold.demands))
+
+
+def _held(demand: Demand) -> int:
+    return 0 if demand.rule.unit == "concurrency" else demand.amount
+
+
+def _used(demand: Demand, used: Amounts) -> int:
+    return demand.amount if demand.rule.unit == "requests" else used[demand.rule.unit]
+
+
+def _request_of(overdue: Overdue) -> str:
+    """What the names of all holds of one request begin with."""
+    return overdue.hold.id.rpartition(".")[0]

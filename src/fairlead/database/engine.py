@@ -1,0 +1,123 @@
+"""One database, whichever it is: how it is reached, and its transactions.
+
+It must not know a table. Every fault of the database comes out as a DatabaseError that names it without a password.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+
+from fairlead.database.place import DatabaseError, Place, check_url
+
+BUSY = 1.0
+"""Seconds that SQLite waits for another writer."""
+PATIENCE = 60
+"""Seconds that a migration waits for another one."""
+CONNECT = 2
+"""Seconds within which PostgreSQL must take a connection."""
+STATEMENT_MS = 10_000
+"""The longest that PostgreSQL works on one statement of ours, migrations apart."""
+BEGIN = "fairlead_begin"
+"""The execution option that says how a transaction begins in SQLite."""
+ALONE = "BEGIN EXCLUSIVE"
+
+
+class Database:
+    """An open database. Nothing is connected before the first transaction."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.engine = _sqlite(place.file) if place.is_embedded else _postgres(place)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes: all of it happens, or nothing."""
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """A transaction beside which no other goes on in SQLite, for migrations: it waits for them up to PATIENCE."""
+        try:
+            with self._transaction(ALONE) as connection:
+                yield connection
+        finally:
+            self.engine.dispose()  # connections with a patience that nobody else wants
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Connection]:
+        try:
+            with self.engine.connect().execution_options(**{BEGIN: begin}) as connection, connection.begin():
+                yield connection
+        except (exc.DBAPIError, exc.TimeoutError) as error:
+            raise DatabaseError(f"the database {self.place.name} cannot be used: {_reason(error)}") from None
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _url(text: str) -> URL:
+    try:
+        check_url(text)
+        return make_url(text).set(drivername="postgresql+psycopg")
+    except (exc.ArgumentError, ValueError):
+        raise DatabaseError("database must be postgresql://user@host/name, or null for the embedded one") from None
+
+
+def _sqlite(file: Path) -> Engine:
+    _create(file)
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)), connect_args={"timeout": BUSY}, hide_parameters=True
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _create(file: Path) -> None:
+    """An empty file that only its owner may read; SQLite gives its side files the same mode."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise DatabaseError(f"the database {file} cannot be opened: {error.strerror}; choose another data") from None
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # sqlite3 would begin and commit by rules of its own
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    begin = connection.get_execution_options().get(BEGIN, "BEGIN")
+    if begin == ALONE:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {PATIENCE * 1000}")
+    connection.exec_driver_sql(begin)
+
+
+def _postgres(place: Place) -> Engine:
+    url = _url(place.url or "")
+    options = {"connect_timeout": CONNECT, "options": f"-c statement_timeout={STATEMENT_MS}"}
+    try:
+        return create_engine(url, connect_args=options, pool_pre_ping=True, hide_parameters=True)
+    except ModuleNotFoundError:
+        raise DatabaseError(
+            "the driver for PostgreSQL is not installed; install it with: pip install 'fairlead[postgres]'"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The driver's own first line: it names hosts and tables, never parameters or passwords."""
+    if isinstance(error, exc.DBAPIError):
+        return (str(error.orig).splitlines() or [type(error.orig).__name__])[0]
+    return "no connection became free"

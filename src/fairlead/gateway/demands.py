@@ -1,0 +1,94 @@
+"""How much a request wants of each rule that it meets: what its limits and budgets are asked to hold.
+
+It brings together the rules (policy), the estimate (tokens) and prices. It must not know what becomes of a demand.
+"""
+
+from typing import TYPE_CHECKING
+
+from fairlead.canonical.errors import GatewayError
+from fairlead.canonical.limits import Demand, Rule, Unit
+from fairlead.canonical.routing import Deployment, Route, Snapshot
+from fairlead.gateway.upstream import Request
+from fairlead.policy.estimate import Estimate, Rates, amounts, terms
+from fairlead.policy.rules import Rules
+from fairlead.tokens.counter import Counter
+from fairlead.tokens.estimator import Way, estimated, vocabularies, ways
+
+if TYPE_CHECKING:
+    from fairlead.gateway.books import Books
+
+ONE: dict[Unit, int] = {"requests": 1, "concurrency": 1}
+"""What a request asks of the limits for which nothing needs to be counted."""
+MOST_TAGS = 16
+LONGEST_TAG = 64
+
+Tags = tuple[tuple[str, str], ...]
+
+
+class Demands:
+    """The rules of one snapshot, and what counts a request against them."""
+
+    def __init__(self, snapshot: Snapshot, counter: Counter) -> None:
+        self.rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
+        self._counter = counter
+        deployments = [choice.deployment for route in snapshot.routes for choice in route.choices]
+        self._rates = {deployment.name: terms(deployment).rates for deployment in deployments}
+        self._ways: dict[str, tuple[Way, ...]] = {}
+
+    async def of_request(self, books: "Books", request: Request, route: Route) -> tuple[Demand, ...]:
+        """What the caller's, the model's and the shared rules are asked for; the books learn the request's tags."""
+        key, ask = books.key, request.ask
+        books.tags = self.rules.tags_of(key, said_tags(request.headers))
+        rules = self.rules.of(key, ask.model, key.user or ask.user, books.tags)
+        return await self._counted(rules, books, request, route) if rules else ()
+
+    async def of_attempt(
+        self, deployment: Deployment, books: "Books", request: Request, route: Route
+    ) -> tuple[Demand, ...]:
+        """What the deployment's own rules are asked for."""
+        rules = self.rules.of_deployment(deployment.name)
+        return await self._counted(rules, books, request, route) if rules else ()
+
+    def rates_of(self, served: Deployment | None) -> Rates | None:
+        """What the deployment that answered charges; None: nobody answered, or it is not known."""
+        return None if served is None else self._rates.get(served.name)
+
+    async def _counted(
+        self, rules: tuple[Rule, ...], books: "Books", request: Request, route: Route
+    ) -> tuple[Demand, ...]:
+        """The request's tokens are counted only where a rule asks for them, and once."""
+        wanted = ONE
+        if any(rule.unit not in ONE for rule in rules):
+            if books.estimate is None:
+                books.estimate = await self._estimated(request, route)
+            wanted = amounts(books.estimate)
+        return tuple([Demand(rule, wanted[rule.unit]) for rule in rules])
+
+    async def _estimated(self, request: Request, route: Route) -> Estimate:
+        ask = request.ask
+        over = self._ways.get(route.model)
+        if over is None:
+            over = ways([choice.deployment for choice in route.choices], ask.model)
+            self._counter.prepare(vocabularies(over))
+            if not route.model.endswith("*"):
+                self._ways[route.model] = over
+        return await estimated(self._counter, request.chat, over, max_tokens=ask.max_tokens, n=ask.n)
+
+
+def is_hard_budget(rule: Rule) -> bool:
+    return rule.unit == "money" and rule.hard
+
+
+def said_tags(headers: dict[bytes, bytes]) -> Tags:
+    """The tags of `x-fairlead-tags`: `team=search, beta`. Raises GatewayError for what is no list of tags."""
+    said = headers.get(b"x-fairlead-tags")
+    if said is None:
+        return ()
+    words = [word.strip() for word in said.decode("latin-1").split(",") if word.strip()]
+    if len(words) > MOST_TAGS or any(len(word) > LONGEST_TAG or not word.isprintable() for word in words):
+        raise GatewayError(
+            "invalid_request_error",
+            f"x-fairlead-tags takes at most {MOST_TAGS} tags of {LONGEST_TAG} characters: name=value, name",
+            param="x-fairlead-tags",
+        )
+    return tuple([(name, value) for name, _, value in (word.partition("=") for word in words)])

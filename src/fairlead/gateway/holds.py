@@ -1,0 +1,239 @@
+"""What requests hold of limits and budgets: reserved before they are sent anywhere, settled when their books close.
+
+It knows which rules a request meets and how an engine's verdict is told to a client. It must not know how rules are
+counted (policy) nor where (state). The journal has a request's record before its hold is settled: whoever finds a
+hold that nobody renews looks there first, so that nothing is counted twice or for free.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import TYPE_CHECKING
+
+from fairlead.canonical.errors import GatewayError
+from fairlead.canonical.limits import (
+    NEVER,
+    SECOND,
+    Demand,
+    Denied,
+    Granted,
+    Rule,
+    Standing,
+    Unavailable,
+    Unseeded,
+    Verdict,
+)
+from fairlead.canonical.routing import Failed, Try
+from fairlead.state.channel import Notice
+from fairlead.state.port import RENEW_EVERY, Hold, Settlement, State, StateError
+
+if TYPE_CHECKING:
+    from fairlead.gateway.books import Books
+
+SEEDING = 2.0
+"""Seconds that a request waits for the control process to tell a budget's past."""
+SEED_POLL = 0.005
+LEDGER_SOON = 5.0
+"""Seconds after which it may be worth asking again when limits could not be looked at."""
+QUOTA_SOON = 120 * SECOND
+"""A budget that is free again sooner is worth waiting for."""
+MOST_ALERTED = 1000
+MOST_UNSETTLED = 100_000
+"""Settlements kept for a state that cannot be reached; beyond them leases run out instead."""
+
+
+class Holds:
+    """The holds of one worker."""
+
+    def __init__(
+        self, state: State, prefix: str, *, tell: Callable[[Notice], None], written: Callable[[], None]
+    ) -> None:
+        """`prefix` makes a hold's name unique over all machines; `written` sees that records are in the journal."""
+        self._state = state
+        self._prefix = prefix
+        self._tell = tell
+        self._written = written
+        self._count = 0
+        self._held: dict[str, Hold] = {}
+        self._alerted: dict[Rule, Notice] = {}
+        self._ended: list[Settlement] = []
+        self._settling: asyncio.Task[None] | None = None
+
+    async def take(self, demands: tuple[Demand, ...], books: "Books", *, strict: bool) -> None:
+        """Holds all demands for a request, or raises what the client is told."""
+        verdict = await self._reserve(demands, books, strict=strict)
+        if isinstance(verdict, Granted | Denied):
+            books.limit_fields = limit_fields(demands, verdict.standings)
+        if isinstance(verdict, Granted):
+            self._alert(demands, verdict)
+            return
+        if isinstance(verdict, Denied):
+            refusal, books.limit = refused(demands, verdict.standings)
+            raise refusal
+        message = "the limits of this key cannot be looked at now; try again in a moment"
+        raise GatewayError("ledger_unavailable", message, retry_after=LEDGER_SOON)
+
+    async def take_attempt(self, demands: tuple[Demand, ...], books: "Books", step: Try, now: float) -> Failed | None:
+        """Holds what an attempt asks of its deployment's own limits; or the failure that sends it elsewhere."""
+        verdict = await self._reserve(demands, books, strict=False)
+        if isinstance(verdict, Granted):
+            return None
+        waits = [standing.wait for standing in verdict.standings] if isinstance(verdict, Denied) else [SECOND]
+        wait = None if NEVER in waits else max(waits) / SECOND
+        return Failed(at=now, kind="limited", retry_after=wait, reason=f"a limit on {step.deployment.name}")
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        """The end of these holds, told to the state once this turn's records are in the journal."""
+        for settlement in settlements:
+            self._held.pop(settlement.hold.id, None)
+        if len(self._ended) < MOST_UNSETTLED:
+            self._ended += settlements
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().create_task(self._settle())
+
+    async def renew(self) -> None:
+        """Keeps the leases of what is under way, for ever; tells again what could not be told."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            with contextlib.suppress(StateError):
+                await self._state.renew(list(self._held.values()))
+            if self._ended:
+                self.settle(())
+
+    async def close(self) -> None:
+        """Waits for the settlements under way."""
+        if self._settling is not None:
+            await self._settling
+
+    async def _reserve(self, demands: tuple[Demand, ...], books: "Books", *, strict: bool) -> Verdict:
+        if not books.hold:
+            self._count += 1
+            books.hold = f"{self._prefix}-{self._count:x}"
+        books.reserved += 1
+        name = f"{books.hold}.{books.reserved}"
+        note = books.note()
+        try:
+            verdict = await self._state.reserve(name, demands, note, strict=strict)
+            if isinstance(verdict, Unseeded):
+                verdict = await self._seeded(name, demands, note, strict=strict)
+        except StateError:
+            verdict = Unavailable()
+        if isinstance(verdict, Granted):
+            hold = Hold(name, demands, verdict.since)
+            self._held[name] = hold
+            books.holds.append(hold)
+        return verdict
+
+    async def _seeded(self, name: str, demands: tuple[Demand, ...], note: bytes, *, strict: bool) -> Verdict:
+        """Asks the control process for the past of whatever slot has none, and tries again until it is there."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + SEEDING
+        verdict: Verdict = await self._state.reserve(name, demands, note, strict=strict)
+        while isinstance(verdict, Unseeded) and loop.time() < deadline:
+            self._tell(Notice("seed", rule=verdict.rule))
+            await asyncio.sleep(SEED_POLL)
+            verdict = await self._state.reserve(name, demands, note, strict=strict)
+        return verdict
+
+    def _alert(self, demands: Sequence[Demand], granted: Granted) -> None:
+        """Tells of each budget that has reached one of its degrees; once per period, as far as is remembered."""
+        for demand, standing in zip(demands, granted.standings, strict=True):
+            rule = demand.rule
+            if not rule.alerts:
+                continue
+            used = 100 * (rule.limit - standing.remaining) // rule.limit
+            percent = max((degree for degree in rule.alerts if degree <= used), default=0)
+            if percent:
+                notice = Notice(
+                    "alert", rule=rule, percent=percent, period=_period(rule, granted.since, standing.reset)
+                )
+                if self._alerted.get(rule) != notice:
+                    if len(self._alerted) >= MOST_ALERTED:
+                        self._alerted.clear()
+                    self._alerted[rule] = notice
+                    self._tell(notice)
+
+    async def _settle(self) -> None:
+        """Tells the state of every hold that has ended; what cannot be told is kept for the next renewal."""
+        while self._ended:
+            batch, self._ended = self._ended, []
+            self._written()
+            try:
+                await self._state.settle(batch)
+            except StateError:
+                self._ended = batch + self._ended
+                break
+        self._settling = None
+
+
+def _period(rule: Rule, now: int, reset: int) -> int:
+    """Which of a budget's periods it is: the same number throughout a period, another one in the next."""
+    return now + reset if rule.algorithm == "calendar" else now // (rule.tick * rule.ticks)
+
+
+def refused(demands: Sequence[Demand], standings: Sequence[Standing]) -> tuple[GatewayError, str]:
+    """The client's error for the tightest of the rules that refused, and that rule in words."""
+    pairs = [(d, s) for d, s in zip(demands, standings, strict=True) if s.wait]
+    demand, standing = max(pairs, key=lambda pair: (pair[1].wait == NEVER, pair[1].wait))
+    rule, wait = demand.rule, standing.wait
+    code = "insufficient_quota" if rule.unit == "money" else "rate_limit_exceeded"
+    if wait == NEVER:
+        message = f"this request alone is more than the limit allows: {rule.label}"
+        return GatewayError(code, message, retry=False), rule.label
+    soon = rule.unit != "money" or wait <= QUOTA_SOON
+    seconds = wait / SECOND
+    message = f"limit reached: {rule.label}; it is free again in {_duration(wait)}"
+    if rule.unit == "concurrency":
+        message = f"limit reached: {rule.label}; try again when one of them has ended"
+    return GatewayError(code, message, retry_after=seconds if soon else None), rule.label
+
+
+def limit_fields(demands: Sequence[Demand], standings: Sequence[Standing]) -> str:
+    """OpenAI's `x-ratelimit-*` header lines for the tightest limit on requests and on tokens, and what a budget has."""
+    tightest: dict[str, tuple[float, str]] = {}
+    for demand, standing in zip(demands, standings, strict=True):
+        rule = demand.rule
+        unit = _TOLD.get(rule.unit)
+        if unit is None:
+            continue
+        share = standing.remaining / rule.limit
+        if unit not in tightest or share < tightest[unit][0]:
+            tightest[unit] = (share, _FIELDS[unit](rule.limit, standing))
+    return "".join([lines for _, lines in tightest.values()])
+
+
+def _rates(unit: str) -> Callable[[int, Standing], str]:
+    def lines(limit: int, standing: Standing) -> str:
+        return (
+            f"x-ratelimit-limit-{unit}: {limit}\r\nx-ratelimit-remaining-{unit}: {standing.remaining}\r\n"
+            f"x-ratelimit-reset-{unit}: {_duration(standing.reset)}\r\n"
+        )
+
+    return lines
+
+
+_TOLD = {
+    "requests": "requests",
+    "tokens": "tokens",
+    "input_tokens": "tokens",
+    "output_tokens": "tokens",
+    "money": "money",
+}
+_FIELDS: dict[str, Callable[[int, Standing], str]] = {
+    "requests": _rates("requests"),
+    "tokens": _rates("tokens"),
+    "money": lambda _, standing: f"x-fairlead-budget-remaining: {standing.remaining / 1e6:.6f}\r\n",
+}
+
+
+def _duration(micros: int) -> str:
+    """As Go writes durations, and OpenAI with it: `6m0s`, `1.5s`, `12ms`; rounded up to milliseconds."""
+    millis = ceil(micros / 1000)
+    if millis < 1000:
+        return f"{millis}ms"
+    minutes, millis = divmod(millis, 60_000)
+    seconds = f"{millis / 1000:g}s"
+    if minutes < 60:
+        return f"{minutes}m{seconds}" if minutes else seconds
+    return f"{minutes // 60}h{minutes % 60}m{seconds}"

@@ -1,0 +1,150 @@
+"""What a request may come to, and what it came to: tokens and money, as amounts of every unit that a limit can have.
+
+Pure integers: prices become rates once, and money is whole millionths of a dollar, rounded up. It must not know how
+input is counted, nor what limits there are.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import lru_cache
+
+import msgspec
+
+from fairlead.canonical.limits import Unit
+from fairlead.canonical.routing import Deployment
+from fairlead.canonical.usage import Price, Usage
+
+UNSAID_OUTPUT = 4096
+"""Tokens of an answer, where neither the client nor the catalog says how long it may be."""
+LONGEST_OUTPUT = 1_000_000
+"""Tokens that no answer exceeds, where the catalog does not know the model."""
+MOST_ANSWERS = 128
+BYTES_PER_TOKEN = 4
+
+Amounts = dict[Unit, int]
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """A price in integers: so many parts of a millionth of a dollar per token, `parts` of them to one."""
+
+    input: int
+    output: int
+    cache_read: int
+    cache_write: int
+    parts: int
+
+    @property
+    def dearest_input(self) -> int:
+        return max(self.input, self.cache_read, self.cache_write)
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a deployment's answers may come to. `longest` None: not known; `rates` None: it has no price."""
+
+    longest: int | None
+    rates: Rates | None
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that a request can come to, over all deployments that may serve it."""
+
+    input: int
+    output: int
+    tokens: int
+    """Input and output of the one deployment that may take most, so perhaps less than the sum of the two above."""
+    money: int
+    priced: bool
+    """Whether every deployment has a price; `money` counts one without as 0."""
+
+
+@lru_cache(maxsize=4096)
+def rates(price: Price) -> Rates:
+    """`price` in integers, exact. Dollars per million tokens are millionths of a dollar per token."""
+    cache_read = price.input if price.cache_read is None else price.cache_read
+    cache_write = price.input if price.cache_write is None else price.cache_write
+    figures = (price.input, price.output, cache_read, cache_write)
+    parts = 10 ** max(_decimals(figure) for figure in figures)
+    plain, output, read, write = (int(figure * parts) for figure in figures)
+    return Rates(input=plain, output=output, cache_read=read, cache_write=write, parts=parts)
+
+
+def _decimals(figure: Decimal) -> int:
+    exponent = figure.as_tuple().exponent
+    return max(-exponent, 0) if isinstance(exponent, int) else 0
+
+
+def terms(deployment: Deployment) -> Terms:
+    """The terms of a deployment. An answer is part of the context, so it is no longer than that."""
+    longest = deployment.context if deployment.max_output is None else deployment.max_output
+    return Terms(longest, None if deployment.price is None else rates(deployment.price))
+
+
+def estimate(offers: Iterable[tuple[int, Terms]], max_tokens: int | None, n: int = 1) -> Estimate:
+    """The most of each unit over `offers`: for each deployment its input as counted, and its terms."""
+    answers = min(max(n, 1), MOST_ANSWERS)
+    most_input = most_output = most_tokens = most_money = 0
+    priced = True
+    for counted, term in offers:
+        output = answers * _longest(max_tokens, term.longest)
+        most_input = max(most_input, counted)
+        most_output = max(most_output, output)
+        most_tokens = max(most_tokens, counted + output)
+        if term.rates is None:
+            priced = False
+        else:
+            parts = counted * term.rates.dearest_input + output * term.rates.output
+            most_money = max(most_money, -(-parts // term.rates.parts))
+    return Estimate(input=most_input, output=most_output, tokens=most_tokens, money=most_money, priced=priced)
+
+
+def _longest(max_tokens: int | None, cap: int | None) -> int:
+    """Tokens of one answer: what the client allows, and never more than the model can give."""
+    if max_tokens is None:
+        return UNSAID_OUTPUT if cap is None else cap
+    return min(max(max_tokens, 0), LONGEST_OUTPUT if cap is None else cap)
+
+
+def amounts(held: Estimate) -> Amounts:
+    """What a request asks of a limit on each unit."""
+    return {
+        "requests": 1,
+        "tokens": held.tokens,
+        "input_tokens": held.input,
+        "output_tokens": held.output,
+        "concurrency": 1,
+        "money": held.money,
+    }
+
+
+def spent(usage: Usage | None, at: Rates | None) -> Amounts:
+    """What a request that is over really took of each unit; without usage nothing but the request itself."""
+    used = usage or Usage()
+    return {
+        "requests": 1,
+        "tokens": used.total,
+        "input_tokens": used.input,
+        "output_tokens": used.output,
+        "concurrency": 0,
+        "money": 0 if at is None else money(used, at),
+    }
+
+
+def money(usage: Usage, at: Rates) -> int:
+    """What `usage` costs in millionths of a dollar: `canonical.usage.cost`, rounded up."""
+    plain = max(usage.input - usage.cache_read - usage.cache_write, 0)
+    parts = (
+        plain * at.input
+        + usage.cache_read * at.cache_read
+        + usage.cache_write * at.cache_write
+        + usage.output * at.output
+    )
+    return -(-parts // at.parts)
+
+
+def partial(held: Estimate, received: int) -> Usage:
+    """The usage of an answer that ended without telling its own, after `received` bytes of it.
+
+    The input was read in full. A token of output is at least one from the first byte on, and never more than was held.
+    """
+    output = min(held.output, max(received // BYTES_PER_TOKEN, 1)) if received > 0 else 0
+    return Usage(input=held.input, output=output)
