@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -74,7 +75,7 @@ def postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="fairlead-pg-"))  # short: a socket's path has 107 bytes at the most
     if (user := _user()) is not None:
         os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-    server = Postgres(folder, _binaries())
+    server = Postgres(folder, _reachable(_binaries(), folder))
     try:
         server.initialize()
         server.start()
@@ -86,8 +87,23 @@ def postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """One server for a test process; a conftest imports this fixture."""
+    with postgres() as server:
+        yield server
+
+
 def _user() -> str | None:
     return "nobody" if os.geteuid() == 0 else None
+
+
+def _reachable(binaries: Path, folder: Path) -> Path:
+    """The binaries where the server's user can run them: a copy, where the way to them is closed to others."""
+    if _user() is None or all(parent.stat().st_mode & 0o001 for parent in binaries.parents):
+        return binaries
+    shutil.copytree(binaries.parent, folder / "installed", symlinks=True)
+    return folder / "installed" / binaries.name
 
 
 def _binaries() -> Path:

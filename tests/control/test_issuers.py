@@ -16,6 +16,7 @@ from tests.gateway.token_maker import ec, public, rsa
 
 from fairlead.canonical.routing import Snapshot
 from fairlead.canonical.tenants import Issuer
+from fairlead.control import issuers as module
 from fairlead.control.issuers import DISCOVERY, LARGEST, Issuers, UnusableError, fetch
 from fairlead.http.client import Client
 
@@ -83,6 +84,21 @@ async def test_a_discovery_document_leads_only_where_answers_can_be_trusted(uri:
     async with fake() as (made, client):
         made.answers[DISCOVERY] = (200, json.dumps({"issuer": made.url, "jwks_uri": uri}).encode())
         assert "names a jwks_uri that is not taken" in await failure(client, made.issuer)
+
+
+@pytest.mark.parametrize("uri", ["https://localhost/keys", "https://127.0.0.1:8443/keys", "http://[::1]/keys"])
+async def test_a_distant_issuer_cannot_point_at_this_machine(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def get(_: Client, url: str) -> bytes:
+        asked.append(url)
+        return json.dumps({"issuer": "https://issuer.example", "jwks_uri": uri}).encode()
+
+    monkeypatch.setattr(module, "_get", get)
+    async with fake() as (_, client):
+        issuer = Issuer(issuer="https://issuer.example", audience=("a",))
+        assert "names a jwks_uri on this machine" in await failure(client, issuer)
+    assert asked == ["https://issuer.example/.well-known/openid-configuration"]
 
 
 def answering(status: int, body: bytes, more: bytes = b"") -> Callable[[FakeIssuer], None]:

@@ -119,7 +119,8 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-KEYS = st.sampled_from(["model", "stream", "messages", "a", "ü", '"', "\\", ""]) | st.text(max_size=6)
+NAMES = st.text(max_size=6).filter(lambda name: name.casefold() not in {*gate.ROUTING, *gate.STEERING})
+KEYS = st.sampled_from(["model", "stream", "messages", "a", "ü", '"', "\\", ""]) | NAMES
 OBJECTS = st.dictionaries(KEYS, JSON, max_size=8)
 STYLES: list[dict[str, Any]] = [
     {},

@@ -250,5 +250,6 @@ async def gateway(
             await server.drain(0.0)
             await client.close()
             await world.holds.close()
+            world.counter.close()
             await state.close()
             world.journal.close()

@@ -74,7 +74,8 @@ def test_a_token_may_say_that_it_is_one(named: str | None) -> None:
 def test_a_token_without_a_key_id_is_checked_with_the_only_key_that_it_can_be() -> None:
     presented = token(header={"kid": None})
     assert accepted(presented, bearers(rsa(), ec())).user == "alice"
-    assert refused(presented, bearers(rsa(), rsa("other"))) == UNPROVEN
+    for keys in ((rsa(), rsa("other")), (rsa("other"), rsa())):
+        assert refused(presented, bearers(*keys)) == UNPROVEN
 
 
 SHARED = OctKey.generate_key(256, {"kid": "rsa"})
@@ -110,6 +111,7 @@ ATTACKS: dict[str, bytes] = {
     "no signature at all": HEAD + b"." + BODY + b".",
     "truncated signature": GOOD[:-4],
     "one bit of the signature": HEAD + b"." + BODY + b"." + (b"A" if TAIL[:1] != b"A" else b"B") + TAIL[1:],
+    "signature with bits that nobody reads": GOOD[:-1] + bytes([GOOD[-1] + 1]),
     "longer signature": GOOD + b"AAAA",
     "signature of another token": HEAD + b"." + BODY + b"." + token(claims(sub="bob")).split(b".")[2],
     "another subject under the signature": HEAD + b"." + encoded(json.dumps(claims(sub="root")).encode()) + b"." + TAIL,
@@ -314,6 +316,13 @@ def test_only_a_missing_key_makes_an_issuer_be_asked(case: str) -> None:
     asked: list[str] = []
     refused(ATTACKS[case], Bearers((issuer(),), Clock(), wanted=asked.append))
     assert not asked
+
+
+def test_a_token_that_names_no_key_may_be_of_a_later_one() -> None:
+    asked: list[str] = []
+    made = Bearers((issuer(),), Clock(), wanted=asked.append)
+    assert refused(token(key=rsa("next"), header={"kid": None}), made) == UNPROVEN
+    assert asked == [ISSUER]
 
 
 def test_an_issuer_keeps_its_keys_when_a_snapshot_brings_none() -> None:

@@ -68,7 +68,7 @@ def test_x6_two_carriers_must_agree(one: bytes, other: bytes) -> None:
     assert "k2" not in error.message
 
 
-@pytest.mark.parametrize("name", [*IN_QUERY, "KEY", "Api_Key", "%6bey", "api%5fkey", "api%2Dkey"])
+@pytest.mark.parametrize("name", [*sorted(IN_QUERY), "KEY", "Api_Key", "%6bey", "api%5fkey", "api%2Dkey"])
 def test_x4_a_key_in_the_query_is_refused_and_not_repeated(name: str) -> None:
     for query in (f"{name}={CANARY}", f"api-version=1&{name}={CANARY}", f"{name}", f"a&&{name}={CANARY}&b=c"):
         error = refused(carried(b"authorization", b"k1"), query)

@@ -22,15 +22,17 @@ from fairlead.config.references import files, remote, remote_credentials
 from fairlead.config.secrets import Fetched
 from fairlead.control.admin import Admin, Door, refuse
 from fairlead.control.health import Health
+from fairlead.control.issuers import Issuers
 from fairlead.control.key_post import KeyPost
 from fairlead.control.probe import probe
 from fairlead.control.rotation import Rotation
 from fairlead.control.secrets.safe import Safe
 from fairlead.control.secrets.store import Machine
 from fairlead.http import loop
+from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
 from fairlead.state.board import Board
-from fairlead.state.channel import Publisher
+from fairlead.state.channel import Notice, Publisher
 from fairlead.state.keepsake import Keepsake
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ LOOK_EVERY = 0.5
 """Seconds between two looks at the configuration file and the files of secrets."""
 GATHER = 5.0
 """Seconds for which new references may hold up a configuration."""
+FIRST_KEYS = 3.0
+"""Seconds that the first snapshot may wait for the keys of issuers."""
 
 
 AT_START = ("host", "port", "workers", "drain", "tls_cert", "tls_key")
@@ -97,7 +101,9 @@ class Control:
     def __init__(self, post: Post, board: Board) -> None:
         self._post = post
         self._board = board
-        self._publisher = Publisher()
+        self._publisher = Publisher(self._heed)
+        self._client = Client()
+        self._issuers = Issuers(self._client, self._publish_keys)
         self._health = Health(board)
         self._door = Door(post.admin_key, guarded=post.admin_guarded)
         self._keeping = _keeping(post.keys, board) if post.keys is not None else None
@@ -124,6 +130,7 @@ class Control:
             self._publish(self._post.first)
         if self._keeping is not None:
             await self._keeping.start()
+        await self._issuers.tried(FIRST_KEYS)
         await self._publisher.listen(self._post.socket)
         server = await self._admin_port()
         work = (self._watch(stamp), self._reload_when_asked(), self._safe.run())
@@ -133,6 +140,8 @@ class Control:
             task.cancel()
         await self._rotation.close()
         await self._safe.close()
+        self._issuers.close()
+        await self._client.close()
         await server.drain(1.0)
         if self._keeping is not None:
             await self._keeping.close()
@@ -223,7 +232,8 @@ class Control:
             self._publish(snapshot)
 
     def _publish(self, snapshot: Snapshot) -> None:
-        generation = self._publisher.publish(snapshot)
+        self._issuers.watch(snapshot.issuers)
+        generation = self._publisher.publish(self._issuers.filled(snapshot))
         log.info("config_published", extra={"version": snapshot.version, "generation": generation})
         fixed = [name for name in AT_START if getattr(snapshot.server, name) != getattr(self._post.first.server, name)]
         if fixed:
@@ -235,6 +245,18 @@ class Control:
             log.warning(
                 "keepsake_full", extra={"means": "a restarted control process begins with what stores say then"}
             )
+
+    def _heed(self, notice: Notice) -> None:
+        """What a worker has noticed."""
+        if notice.kind == "issuer":
+            self._issuers.wanted(notice.name)
+        elif notice.kind == "credential":
+            self.refresh_credential(notice.name)
+
+    def _publish_keys(self) -> None:
+        """The configuration that holds, with the keys that issuers have now."""
+        if self._serving is not None:
+            self._publisher.publish(self._issuers.filled(self._serving))
 
     async def _reload_when_asked(self) -> None:
         while True:

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 
 from fairlead.database.place import DatabaseError, Place, check_url
 
-BUSY = 1.0
+BUSY = 5.0
 """Seconds that SQLite waits for another writer."""
 PATIENCE = 60
 """Seconds that a migration waits for another one."""

@@ -3,13 +3,17 @@
 It imports no driver, so that processes which only pass a Place on stay small.
 """
 
+import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
 FILE = "fairlead.db"
-SCHEMES = ("postgresql", "postgres")
+SCHEMES = ("postgresql://", "postgres://")
+
+_URL = re.compile(
+    r"(\w+)://(?:([^:@/?#]*)(?::[^@/?#]*)?@)?((?:\[[^\]@/]*\]|[^:@/?#\[]*)(?::\d*)?(?:/[^@?#]*)?)(?:\?.*)?"
+)
 
 
 class DatabaseError(Exception):
@@ -41,15 +45,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_url(text: str) -> None:
     """Raises ValueError, in words that can follow the name of the setting, for a URL of no database that we know."""
-    if text.partition("://")[0] not in SCHEMES:
+    if not text.startswith(SCHEMES):
         raise ValueError("must be postgresql://user@host/name, or null for the embedded database")
 
 
 def _without_password(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "(a URL that cannot be read)"
-    user, _, host = parts.netloc.rpartition("@")
-    user = user.partition(":")[0]
-    return f"{parts.scheme}://{user}@{host}{parts.path}" if user else f"{parts.scheme}://{host}{parts.path}"
+    """Scheme, user, host and name; of a URL that does not read clearly, nothing but the scheme."""
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        return f"{url.partition('://')[0]}://..."
+    scheme, user, rest = parts.groups()
+    return f"{scheme}://{user}@{rest}" if user else f"{scheme}://{rest}"

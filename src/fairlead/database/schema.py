@@ -49,7 +49,7 @@ def prepare(database: Database) -> None:
     if found.state == "empty" and database.place.is_embedded:
         found = migrate(database)
     if found.state != "current":
-        raise DatabaseError(_explained(database, found))
+        raise DatabaseError(explained(database.place.name, found))
 
 
 def migrate(database: Database) -> Standing:
@@ -60,7 +60,7 @@ def migrate(database: Database) -> Standing:
         _lock(connection)
         found = _standing(connection)
         if found.state in {"newer", "foreign"}:
-            raise DatabaseError(_explained(database, found))
+            raise DatabaseError(explained(database.place.name, found))
         if found.state != "current":
             config = _config()
             config.attributes["connection"] = connection
@@ -104,8 +104,8 @@ def _config() -> Config:
     return config
 
 
-def _explained(database: Database, found: Standing) -> str:
-    name = database.place.name
+def explained(name: str, found: Standing) -> str:
+    """Why a database of this name cannot be used as it is, and the way out."""
     match found.state:
         case "newer":
             return f"the database {name} was made by a newer Fairlead (schema {found.found}); install that one again"

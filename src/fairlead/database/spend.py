@@ -49,7 +49,7 @@ def add(connection: Connection, rows: Iterable[Spent], advances: Iterable[Advanc
 
 def positions(connection: Connection) -> dict[str, int]:
     """Up to where each journal file was read."""
-    return dict(connection.execute(select(journal_positions)).tuples().all())
+    return {str(file): int(position) for file, position in connection.execute(select(journal_positions))}
 
 
 def spent(connection: Connection, subjects: Iterable[tuple[str, str]], since_hour: int) -> list[Spent]:

@@ -213,6 +213,9 @@ def _check_steering(body: bytes, members: Members) -> None:
 
 def _check_names(members: Members) -> None:
     """Some readers (Go's, for one) match names without regard to case, and would follow another `Model` than we do."""
+    names = "\n".join(members)
+    if names == names.casefold() and ROUTING.isdisjoint(members):
+        return
     for name in members:
         folded = name.casefold()
         if folded in ROUTING:

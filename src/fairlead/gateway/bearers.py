@@ -51,7 +51,7 @@ class Bearers:
         if issuers:
             from fairlead.gateway.signatures import Ring
 
-            self._rings = {issuer.issuer: Ring(issuer) for issuer in issuers}
+            self._rings = {issuer.issuer: Ring(issuer.jwks) for issuer in issuers}
         self._wall = wall
         self._known = known
         self._wanted = wanted

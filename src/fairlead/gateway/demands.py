@@ -3,16 +3,17 @@
 It brings together the rules (policy), the estimate (tokens) and prices. It must not know what becomes of a demand.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fairlead.canonical.errors import GatewayError
-from fairlead.canonical.limits import Demand, Rule, Unit
+from fairlead.canonical.limits import Demand, Limit, Rule, Unit
 from fairlead.canonical.routing import Deployment, Route, Snapshot
 from fairlead.gateway.upstream import Request
 from fairlead.policy.estimate import Estimate, Rates, amounts, terms
 from fairlead.policy.rules import Rules
 from fairlead.tokens.counter import Counter
-from fairlead.tokens.estimator import Way, estimated, vocabularies, ways
+from fairlead.tokens.estimator import Way, estimated, shown, vocabularies, ways
 
 if TYPE_CHECKING:
     from fairlead.gateway.books import Books
@@ -34,6 +35,9 @@ class Demands:
         deployments = [choice.deployment for route in snapshot.routes for choice in route.choices]
         self._rates = {deployment.name: terms(deployment).rates for deployment in deployments}
         self._ways: dict[str, tuple[Way, ...]] = {}
+        counts = any(limit.unit not in ONE for limit in _limits(snapshot))
+        self.vocabularies = vocabularies(ways(deployments, "")) if counts else set()
+        """What counting needs to have loaded, as far as the configuration's own limits ask for it."""
 
     async def of_request(self, books: "Books", request: Request, route: Route) -> tuple[Demand, ...]:
         """What the caller's, the model's and the shared rules are asked for; the books learn the request's tags."""
@@ -72,7 +76,15 @@ class Demands:
             self._counter.prepare(vocabularies(over))
             if not route.model.endswith("*"):
                 self._ways[route.model] = over
-        return await estimated(self._counter, request.chat, over, max_tokens=ask.max_tokens, n=ask.n)
+        content = shown(request.body, lambda _: request.chat)
+        return await estimated(self._counter, content, over, max_tokens=ask.max_tokens, n=ask.n)
+
+
+def _limits(snapshot: Snapshot) -> Iterator[Limit]:
+    """Every limit that the configuration has."""
+    for holders in (snapshot.tiers.values(), snapshot.tenants.values(), snapshot.keys.values(), snapshot.scoped):
+        for holder in holders:
+            yield from holder.limits
 
 
 def is_hard_budget(rule: Rule) -> bool:

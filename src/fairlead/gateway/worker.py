@@ -102,6 +102,7 @@ class Worker:
             for task in background:
                 task.cancel()
             await self._client.close()
+            self._world.counter.close()
             await self._holds.close()
             self._journal.close()
 
@@ -128,6 +129,10 @@ class Worker:
         if self._callers.index is None:
             self._callers.index = KeyIndex(self._post.keys)
         self._world.adopt(published.snapshot)
+        if self._arrived.is_set():
+            self._world.counter.prepare(self._world.demands.vocabularies)
+        else:  # loading holds the interpreter for a moment, and nobody is served yet
+            self._world.counter.load(self._world.demands.vocabularies)
         self._generation = published.generation
         self._arrived.set()
         if self._server is not None:

@@ -47,7 +47,7 @@ def load_pepper(data: Path) -> bytes:
         pepper = file.read_bytes()
     except OSError as error:
         raise PepperError(
-            f"the pepper {file} cannot be used: {error.strerror}; let it be read or choose data"
+            f"the pepper {file} cannot be used: {error.strerror}; see to its folder, or choose another data"
         ) from None
     if len(pepper) != SIZE:
         raise PepperError(

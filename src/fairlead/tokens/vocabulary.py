@@ -56,7 +56,7 @@ PUBLISHED: dict[Vocabulary, Published] = {
 
 
 def load(name: Vocabulary) -> "Encoding":
-    """The encoding, ready to count. Takes 0.1 to 0.3 s, of which tiktoken holds the interpreter for about half."""
+    """The encoding, ready to count. Takes 0.1 to 0.3 s, of which tiktoken holds the interpreter for more than half."""
     from tiktoken import Encoding
 
     published = PUBLISHED[name]
