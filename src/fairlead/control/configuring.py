@@ -173,7 +173,7 @@ class Configuring:
         if loaded.snapshot is None:
             return
         self._health.accepted(loaded.snapshot.version)
-        self._door.take(loaded.admin_key)
+        self._guard(loaded.admin_key)
         warnings = [str(problem) for problem in loaded.problems]
         if fresh := [warning for warning in warnings if warning not in self._told]:
             log.warning("config_warnings", extra={"problems": fresh})

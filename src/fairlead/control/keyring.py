@@ -69,7 +69,7 @@ class Keyring:
     def __init__(
         self,
         database: Database,
-        pepper: bytes,
+        pepper: Callable[[], bytes],
         *,
         terms: Callable[[], Terms],
         clock: Callable[[], float],

@@ -166,7 +166,7 @@ def _cidrs(values: tuple[str, ...], _terms: Terms, _now: float) -> tuple[str, ..
 
 def _limits(text: msgspec.Raw, terms: Terms, _now: float) -> tuple[Limit, ...]:
     try:
-        return terms.read_limits(bytes(text))
+        return read_limits(bytes(text))
     except (ValueError, RecursionError) as error:
         raise _refuse("limits", f"cannot be used: {error}") from None
 
