@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.postgres import Postgres, postgres_server
 
 from fairlead.database import schema
 from fairlead.database.engine import Database
 from fairlead.database.place import Place
-from tests.postgres import Postgres, postgres_server
 
 __all__ = ["database", "opened", "place", "postgres_server"]
 

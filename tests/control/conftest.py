@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from tests.databases import database, opened, place, postgres_server
 
 from fairlead.control.keyring import Keyring
 from fairlead.control.wishes import Terms
 from fairlead.database.engine import Database
-from tests.databases import database, opened, place, postgres_server
 
 __all__ = ["database", "opened", "place", "postgres_server"]
 

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 from sqlalchemy import text
+from tests.control.conftest import NOW, PEPPER
 
 from fairlead.canonical.credential import is_well_formed, mac
 from fairlead.control.keyring import Keyring, Made
 from fairlead.control.wishes import RefusedError, Wish
 from fairlead.database import keys
 from fairlead.database.engine import Database
-from tests.control.conftest import NOW, PEPPER
 
 Act = Callable[[Keyring, str], Any]
 ON_ONE_KEY: list[tuple[str, Act]] = [
