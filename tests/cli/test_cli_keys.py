@@ -168,7 +168,8 @@ def test_the_data_folder_can_be_chosen(say: Any, folder: Path) -> None:
 
 def test_migrate_makes_and_checks(say: Any, folder: Path) -> None:
     checked = say("migrate", "--check")
-    assert (checked.status, checked.out) == (1, ".fairlead/fairlead.db has no tables yet; run 'fairlead migrate'\n")
+    message = "the database .fairlead/fairlead.db has no tables yet; run 'fairlead migrate'\n"
+    assert (checked.status, checked.out) == (1, message)
     assert say("migrate").out == ".fairlead/fairlead.db: schema 0001\n"
     assert say("migrate", "--check").status == 0
     assert say("migrate", "--check", "--json").json == {

@@ -248,3 +248,20 @@ def test_an_entry_of_a_revoked_key_is_empty(keyring: Keyring, database: Database
     with database.reading() as connection:
         assert [entry.known_by for entry in module.entries(connection)] == [()]
         assert Standing(*rows.identity(connection)).version == 2
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_it_ends_when_it_is_told_to_at_the_moment_of_a_change(
+    database: Database, machine: NewMachine, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 3600.0)
+    one = machine(database)
+    following = asyncio.create_task(one.follower.run())
+    await until(lambda: one.index.standing().uid)
+    await asyncio.sleep(0.05)  # whether it waits already does not matter: the test holds either way
+    one.follower.nudge()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    following.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(following, return_exceptions=True)
