@@ -258,7 +258,7 @@ async def test_it_ends_when_it_is_told_to_at_the_moment_of_a_change(
     one = machine(database)
     following = asyncio.create_task(one.follower.run())
     await until(lambda: one.index.standing().uid)
-    await asyncio.sleep(0.05)  # whether it waits already does not matter: the test holds either way
+    await until(lambda: one.follower._nudged._waiters)
     one.follower.nudge()
     for _ in range(turns):
         await asyncio.sleep(0)
