@@ -91,7 +91,7 @@ def test_a_bad_value_is_refused_by_name(field: str, value: Any, message: str) ->
 )  # fmt: skip
 def test_a_field_that_nobody_may_write_is_refused(field: str) -> None:
     with pytest.raises(RefusedError, match="unknown field") as caught:
-        granted(**{"name": "x", field: "y"})
+        granted(TERMS, **{"name": "x", field: "y"})
     assert (caught.value.code, caught.value.param) == ("invalid_request_error", field)
 
 
@@ -114,7 +114,9 @@ def test_without_a_configuration_any_name_is_taken() -> None:
 
 def test_the_terms_are_those_of_the_configuration() -> None:
     config = Config(tenants={"acme": Tenant()}, routes=(Route(model="chat", deployments=()),))
-    assert (terms_of(config).tenants, terms_of(config).routes) == ({"acme"}, {"chat"})
+    terms = terms_of(config)
+    assert terms.tenants == frozenset({"acme"})
+    assert terms.routes == frozenset({"chat"})
 
 
 JSON = st.recursive(
