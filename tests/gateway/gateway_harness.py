@@ -239,7 +239,8 @@ async def gateway(
                 asyncio.get_running_loop().create_task(state.seed(Spending(notice.rule, ())))
 
         callers = Callers(generation=lambda: 0, wall=time.time, wanted=lambda issuer: heed(Notice("issuer", issuer)))
-        holds = Holds(state, "test", tell=heed, written=journal.flush)
+        holds = Holds("test", tell=heed, written=journal.flush)
+        holds.state = state
         world = World(client, journal, callers, holds, Random(1))
         world.adopt(served)
         server = Server(Port(world, lambda: True), limits or Limits())
@@ -249,7 +250,7 @@ async def gateway(
         finally:
             await server.drain(0.0)
             await client.close()
-            await world.holds.close()
-            world.counter.close()
+            await world.holds.settled()
             await state.close()
+            world.counter.close()
             world.journal.close()

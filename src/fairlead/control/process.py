@@ -5,7 +5,6 @@ the admin port. Killing it stops no request: workers go on with what they have, 
 """
 
 import asyncio
-import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -81,17 +80,26 @@ class Control:
         await self._publisher.listen(self._post.socket)
         server = Server(self._admin, Limits(body=LARGEST_BODY), refuse=refuse)
         await server.listen(self._post.host, self._post.port, reuse_port=True)
-        following = asyncio.create_task(self._config.run())
-        await self._stop.wait()
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        await self._until_told_to_stop()
         await server.drain(1.0)
         await self._tenancy.close()
         await self._config.close()
         self._issuers.close()
         await self._client.close()
         await self._publisher.close()
+
+    async def _until_told_to_stop(self) -> None:
+        """Follows everything. What ends by itself ends by a fault: then the supervisor starts another process."""
+        tasks = [asyncio.ensure_future(work) for work in (self._config.run(), self._tenancy.run(), self._told())]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _told(self) -> None:
+        await self._stop.wait()
 
     def _publish(self, snapshot: Snapshot) -> int:
         self._issuers.watch(snapshot.issuers)

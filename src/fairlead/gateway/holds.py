@@ -46,11 +46,11 @@ MOST_UNSETTLED = 100_000
 class Holds:
     """The holds of one worker."""
 
-    def __init__(
-        self, state: State, prefix: str, *, tell: Callable[[Notice], None], written: Callable[[], None]
-    ) -> None:
+    state: State
+    """Where it is counted; a worker learns that with its first snapshot."""
+
+    def __init__(self, prefix: str, *, tell: Callable[[Notice], None], written: Callable[[], None]) -> None:
         """`prefix` makes a hold's name unique over all machines; `written` sees that records are in the journal."""
-        self._state = state
         self._prefix = prefix
         self._tell = tell
         self._written = written
@@ -97,11 +97,11 @@ class Holds:
         while True:
             await asyncio.sleep(RENEW_EVERY)
             with contextlib.suppress(StateError):
-                await self._state.renew(list(self._held.values()))
+                await self.state.renew(list(self._held.values()))
             if self._ended:
                 self.settle(())
 
-    async def close(self) -> None:
+    async def settled(self) -> None:
         """Waits for the settlements under way."""
         if self._settling is not None:
             await self._settling
@@ -114,7 +114,7 @@ class Holds:
         name = f"{books.hold}.{books.reserved}"
         note = books.note()
         try:
-            verdict = await self._state.reserve(name, demands, note, strict=strict)
+            verdict = await self.state.reserve(name, demands, note, strict=strict)
             if isinstance(verdict, Unseeded):
                 verdict = await self._seeded(name, demands, note, strict=strict)
         except StateError:
@@ -129,11 +129,11 @@ class Holds:
         """Asks the control process for the past of whatever slot has none, and tries again until it is there."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SEEDING
-        verdict: Verdict = await self._state.reserve(name, demands, note, strict=strict)
+        verdict: Verdict = await self.state.reserve(name, demands, note, strict=strict)
         while isinstance(verdict, Unseeded) and loop.time() < deadline:
             self._tell(Notice("seed", rule=verdict.rule))
             await asyncio.sleep(SEED_POLL)
-            verdict = await self._state.reserve(name, demands, note, strict=strict)
+            verdict = await self.state.reserve(name, demands, note, strict=strict)
         return verdict
 
     def _alert(self, demands: Sequence[Demand], granted: Granted) -> None:
@@ -160,7 +160,7 @@ class Holds:
             batch, self._ended = self._ended, []
             self._written()
             try:
-                await self._state.settle(batch)
+                await self.state.settle(batch)
             except StateError:
                 self._ended = batch + self._ended
                 break
