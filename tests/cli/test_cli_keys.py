@@ -82,14 +82,14 @@ def test_every_restriction_has_a_flag(say: Any, folder: Path) -> None:
         "keys", "create", "--json", "--name", "full", "--tenant", "acme", "--tier", "paid", "--model", "chat",
         "--model", "ch*", "--route", "chat", "--cidr", "10.0.0.0/8", "--tag", "team=search", "--tag", "a=b=c",
         "--metadata", '{"owner": {"id": 7}}', "--expires", "30d",
-        "--limits", '[{"unit": "requests", "algorithm": "gcra", "limit": 5}]',
+        "--limits", '{"requests": {"limit": 5, "per": "1m", "algorithm": "gcra"}, "budget": {"limit": "5 USD", "per": "1d"}}',
     )  # fmt: skip
     assert (made.status, made.err) == (0, "")
     key = made.json
     assert is_well_formed(key.pop("key").encode())
     assert key["models"] == ["chat", "ch*"]
     assert (key["routes"], key["cidrs"], key["tags"]) == (["chat"], ["10.0.0.0/8"], {"team": "search", "a": "b=c"})
-    assert (key["metadata"], key["tier"], key["limits"][0]["limit"]) == ({"owner": {"id": 7}}, "paid", 5)
+    assert (key["metadata"], key["tier"], key["limits"]["requests"][0]["limit"]) == ({"owner": {"id": 7}}, "paid", 5)
     assert before + 30 * 86400 <= key["expires_at"] <= time.time() + 30 * 86400
     assert say("keys", "show", key["id"], "--json").json == key
     changed = say("keys", "update", key["id"], "--json", "--model", "", "--expires", "never", "--tag", "x=y").json

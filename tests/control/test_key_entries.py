@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from tests.key_reader import KeyReader, key_reader
 from fairlead.canonical.credential import is_well_formed, mac
 from fairlead.control import keys as following
 from fairlead.control.admin import Admin, refuse
-from fairlead.control.keeping import Keeping
-from fairlead.control.key_post import KeyPost
+from fairlead.control.desk import Desk
+from fairlead.control.key_entries import KeyEntries
+from fairlead.control.keyring import Keyring
+from fairlead.control.keys import Follower
 from fairlead.database.engine import Database
 from fairlead.http.server import Limits, Server
 from fairlead.state.board import Board
+from fairlead.state.keys import KeyWriter
 
 PATH = "/admin/v1/keys"
 AUTHORIZED = {"authorization": "Bearer admin"}
@@ -29,10 +33,14 @@ Api = Callable[..., Awaitable[Called]]
 async def api(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     """Calls the admin port of a control process that looks at the database only when it is told to."""
     monkeypatch.setattr(following, "LOOK_EVERY", 3600.0)
-    post = KeyPost(place=database.place, index=tmp_path / "index", pepper=PEPPER, terms=lambda: TERMS)
-    keeping = Keeping(post, Board(1))
-    await keeping.start()
-    server = Server(Admin(keeping.entries(), "admin", lambda: 0.0), Limits(body=65536), refuse=refuse)
+    index = KeyWriter(tmp_path / "index")
+    follower = Follower(database, index, Board(1))
+    desk = Desk("admin")
+    keyring = Keyring(database, lambda: PEPPER, terms=lambda: TERMS, clock=time.time)
+    entries = KeyEntries(keyring, desk, follower.nudge).entries()
+    await follower.catch_up()
+    following_it = asyncio.create_task(follower.run())
+    server = Server(Admin(entries, "admin", lambda: 0.0), Limits(body=65536), refuse=refuse)
     port = await server.listen("127.0.0.1", 0)
 
     async def ask(method: str, path: str = "", body: Any = None) -> Called:
@@ -41,7 +49,11 @@ async def api(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     yield ask
     await server.drain(0)
-    await keeping.close()
+    following_it.cancel()
+    await asyncio.gather(following_it, return_exceptions=True)
+    await follower.close()
+    desk.close()
+    index.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ It puts together what the modules beside it know apart. Only the control process
 import asyncio
 import contextlib
 import logging
+import os
 import time
 
 from fairlead.canonical.limits import Rule
@@ -31,7 +32,6 @@ from fairlead.state.channel import Notice
 from fairlead.state.choice import open_state
 from fairlead.state.keys import KeyWriter
 from fairlead.state.port import State, StateError
-from fairlead.supervisor import UNUSABLE
 
 log = logging.getLogger("fairlead.control")
 
@@ -73,7 +73,7 @@ class Tenancy:
             await self._desk.do(lambda: schema.prepare(self._database))
         except UnfitError as unfit:
             log.error("database_unfit", extra={"reason": str(unfit)})
-            raise SystemExit(UNUSABLE) from None
+            raise SystemExit(os.EX_CONFIG) from None
         except DatabaseError:
             pass  # the follower says so, and goes on trying
         state = open_state(self._config.serving.sharing, self._post.limits)

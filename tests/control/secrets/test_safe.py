@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fairlead.config import vaults
-from fairlead.control.secrets import keyring as module
+from fairlead.control.secrets import safe as module
 from fairlead.control.secrets.safe import Safe
 from fairlead.control.secrets.store import Machine, StoreError
 from fairlead.control.secrets.table import Row
