@@ -20,6 +20,7 @@ from fairlead.state.pepper import load_pepper
 ROOT = Path(__file__).parents[2]
 CONFIG = """
 routes: [{model: chat, deployments: [openai/gpt-4o-mini]}]
+tiers: {paid: {concurrency: 9}}
 tenants: {acme: {}}
 """
 
@@ -82,7 +83,7 @@ def test_every_restriction_has_a_flag(say: Any, folder: Path) -> None:
         "keys", "create", "--json", "--name", "full", "--tenant", "acme", "--tier", "paid", "--model", "chat",
         "--model", "ch*", "--route", "chat", "--cidr", "10.0.0.0/8", "--tag", "team=search", "--tag", "a=b=c",
         "--metadata", '{"owner": {"id": 7}}', "--expires", "30d",
-        "--limits", '{"requests": {"limit": 5, "per": "1m", "algorithm": "gcra"}, "budget": {"limit": "5 USD", "per": "1d"}}',
+        "--limits", '{"requests": {"limit": 5, "per": "1m", "algorithm": "gcra"}, "concurrency": 2}',
     )  # fmt: skip
     assert (made.status, made.err) == (0, "")
     key = made.json

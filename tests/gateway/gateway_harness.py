@@ -238,10 +238,16 @@ async def gateway(
             if notice.kind == "seed" and notice.rule:
                 asyncio.get_running_loop().create_task(state.seed(Spending(notice.rule, ())))
 
-        callers = Callers(generation=lambda: 0, wall=time.time, wanted=lambda issuer: heed(Notice("issuer", issuer)))
+        callers = Callers(
+            generation=lambda: 0,
+            clock=time.monotonic,
+            wall=time.time,
+            wanted=lambda issuer: heed(Notice("issuer", issuer)),
+        )
         holds = Holds("test", tell=heed, written=journal.flush)
         holds.state = state
         world = World(client, journal, callers, holds, Random(1))
+        world.tell = heed
         world.adopt(served)
         server = Server(Port(world, lambda: True), limits or Limits())
         port = await server.listen("127.0.0.1", 0)

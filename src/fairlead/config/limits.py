@@ -33,7 +33,7 @@ def written_limits(limits: tuple[Limit, ...]) -> dict[str, Any]:
     """Limits as users would write them in a tier: the inverse of `limits_of`."""
     found: dict[str, Any] = {}
     for limit in limits:
-        per = {"per": format_duration(limit.per / SECOND)}
+        per: dict[str, Any] = {"per": format_duration(limit.per / SECOND)}
         if limit.unit == "concurrency":
             found["concurrency"] = limit.limit
         elif limit.unit == "money":

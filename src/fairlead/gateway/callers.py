@@ -15,6 +15,7 @@ from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.routing import Snapshot
 from fairlead.canonical.tenants import Issuer, VirtualKey
 from fairlead.gateway.bearers import Bearers, inherited
+from fairlead.gateway.guesses import Guesses
 from fairlead.gateway.presented import presented
 from fairlead.http.server import Exchange
 from fairlead.policy.claims import Known
@@ -52,14 +53,17 @@ class Callers:
         self,
         *,
         generation: Callable[[], int],
+        clock: Callable[[], float],
         wall: Callable[[], float],
         wanted: Callable[[str], None],
     ) -> None:
         self.index: Index | None = None
         """None: only the configuration's keys are known."""
         self._generation = generation
+        self._clock = clock
         self._wall = wall
         self.wanted = wanted
+        self._guesses = Guesses()
         self._seen = -1
         self._snapshot = Snapshot(version="", routes=())
         self._issuers: tuple[Issuer, ...] = ()
@@ -88,7 +92,17 @@ class Callers:
         said = presented(exchange.headers, exchange.query)
         if said is None:
             raise GatewayError("invalid_api_key", "no API key was given; send it as 'Authorization: Bearer <key>'")
-        caller = self._remembered.get(said) or self._found(said)
+        caller = self._remembered.get(said)
+        if caller is None:
+            self._guesses.check(exchange.peer, self._clock())
+        try:
+            return self._proven(said, caller or self._found(said), exchange)
+        except GatewayError:
+            self._guesses.failed(exchange.peer, self._clock())
+            raise
+
+    def _proven(self, said: bytes, caller: Caller | None, exchange: Exchange) -> VirtualKey:
+        """The key, once it is known that it is good now and here."""
         key = caller.key if caller else self._bearers.caller(said)
         if key is None or (key.expires_at is not None and self._wall() >= key.expires_at):
             raise GatewayError("invalid_api_key", "the API key is not known here; check it, or ask for a new one")

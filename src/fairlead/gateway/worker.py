@@ -81,10 +81,12 @@ class Worker:
         )
         self._callers = Callers(
             generation=lambda: board.keys_generation,
+            clock=time.monotonic,
             wall=time.time,
             wanted=lambda issuer: self._subscriber.tell(Notice("issuer", issuer)),
         )
         self._world = World(self._client, self._journal, self._callers, self._holds, Random())
+        self._world.tell = self._subscriber.tell
         self._server: Server | None = None
 
     async def run(self) -> None:

@@ -6,6 +6,7 @@ It knows keys, routes and endpoints. It must not know files, secrets' origins or
 import re
 import secrets as entropy
 import time
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from fairlead.policy.attempts import Plan
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes, covers
 from fairlead.policy.select import Needs
+from fairlead.state.channel import Notice
 from fairlead.tokens.counter import Counter
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class World:
         self.snapshot = Snapshot(version="", routes=())
         self.counter = Counter()
         self.demands = Demands(self.snapshot, self.counter)
+        self.tell: Callable[[Notice], None] = lambda _: None
+        """How the control process is told what only it can mend."""
         self._routes = Routes(())
         self.calls = Calls({})
         self._ids = entropy.token_hex(6)
