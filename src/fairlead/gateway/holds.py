@@ -8,7 +8,6 @@ hold that nobody renews looks there first, so that nothing is counted twice or f
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from math import ceil
 from typing import TYPE_CHECKING
 
 from fairlead.canonical.errors import GatewayError
@@ -191,16 +190,15 @@ def refused(demands: Sequence[Demand], standings: Sequence[Standing]) -> tuple[G
 
 def limit_fields(demands: Sequence[Demand], standings: Sequence[Standing]) -> str:
     """OpenAI's `x-ratelimit-*` header lines for the tightest limit on requests and on tokens, and what a budget has."""
-    tightest: dict[str, tuple[float, str]] = {}
+    tightest: dict[str, tuple[float, int, Standing]] = {}
     for demand, standing in zip(demands, standings, strict=True):
         rule = demand.rule
-        unit = _TOLD.get(rule.unit)
-        if unit is None:
-            continue
-        share = standing.remaining / rule.limit
-        if unit not in tightest or share < tightest[unit][0]:
-            tightest[unit] = (share, _FIELDS[unit](rule.limit, standing))
-    return "".join([lines for _, lines in tightest.values()])
+        told = _TOLD.get(rule.unit)
+        if told is not None:
+            share = standing.remaining / rule.limit
+            if told not in tightest or share < tightest[told][0]:
+                tightest[told] = (share, rule.limit, standing)
+    return "".join([_FIELDS[told](limit, standing) for told, (_, limit, standing) in tightest.items()])
 
 
 def _rates(unit: str) -> Callable[[int, Standing], str]:
@@ -228,12 +226,13 @@ _FIELDS: dict[str, Callable[[int, Standing], str]] = {
 
 
 def _duration(micros: int) -> str:
-    """As Go writes durations, and OpenAI with it: `6m0s`, `1.5s`, `12ms`; rounded up to milliseconds."""
-    millis = ceil(micros / 1000)
+    """As Go writes durations, and OpenAI with it: `6m0s`, `1.500s`, `12ms`; rounded up to milliseconds."""
+    millis = -(-micros // 1000)
     if millis < 1000:
         return f"{millis}ms"
-    minutes, millis = divmod(millis, 60_000)
-    seconds = f"{millis / 1000:g}s"
-    if minutes < 60:
-        return f"{minutes}m{seconds}" if minutes else seconds
-    return f"{minutes // 60}h{minutes % 60}m{seconds}"
+    seconds, millis = divmod(millis, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    rest = f"{seconds}.{millis:03d}s" if millis else f"{seconds}s"
+    if not minutes:
+        return rest
+    return f"{minutes}m{rest}" if minutes < 60 else f"{minutes // 60}h{minutes % 60}m{rest}"
