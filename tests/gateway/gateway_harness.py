@@ -26,7 +26,7 @@ from fairlead.canonical.routing import (
     Snapshot,
     Timeouts,
 )
-from fairlead.canonical.tenants import VirtualKey
+from fairlead.canonical.tenants import Tenant, VirtualKey
 from fairlead.fakes import Provider, Script, serve
 from fairlead.gateway.callers import Callers
 from fairlead.gateway.holds import Holds
@@ -224,7 +224,11 @@ async def gateway(
             routes=(Route(model="chat", choices=choices, retry=retry, timeouts=timeouts, **route),),
             pepper=PEPPER,
             secrets={f"key-{number}": PROVIDER_KEY for number in range(len(kinds))},
-            **{"keys": known_keys(VirtualKey(id="k1", tenant="acme")), **(snapshot or {})},
+            **{
+                "keys": known_keys(VirtualKey(id="k1", tenant="acme")),
+                "tenants": {"acme": Tenant(name="acme")},
+                **(snapshot or {}),
+            },
         )
         path = tmp_path / "requests.journal"
         client = Client()

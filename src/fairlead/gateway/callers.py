@@ -124,11 +124,19 @@ class Callers:
             key = self._by_mac(self._snapshot.old_pepper, said)
         if key is None:
             return None
+        self._check_known(key)
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
         caller = Caller(key, tuple(ipaddress.ip_network(cidr) for cidr in key.cidrs))
         self._remembered[said] = caller
         return caller
+
+    def _check_known(self, key: VirtualKey) -> None:
+        """A key outlives the configuration it was made for: without its tenant and tier, its bounds are not known."""
+        if key.tenant and key.tenant not in self._snapshot.tenants:
+            raise GatewayError("invalid_api_key", "the tenant of this API key is not served here any more")
+        if key.tier and key.tier not in self._snapshot.tiers:
+            raise GatewayError("invalid_api_key", "the tier of this API key does not exist here any more")
 
     def _by_mac(self, pepper: bytes, said: bytes) -> VirtualKey | None:
         mac = credential.mac(pepper, said)

@@ -23,7 +23,7 @@ from fairlead.journal import Journal
 from fairlead.policy.attempts import Plan
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes, covers
-from fairlead.policy.select import Needs
+from fairlead.policy.select import Needs, for_tenant
 from fairlead.state.channel import Notice
 from fairlead.tokens.counter import Counter
 
@@ -108,11 +108,9 @@ class World:
             images=ask.images,
             session=session.decode("latin-1") or ask.user or "",
             dialect=request.dialect.NAME if ask.n > 1 else "",
-            region=(tenant.residency or "") if tenant else "",
-            self_hosted=tenant.self_hosted if tenant else False,
             priced=any(is_hard_budget(demand.rule) for hold in books.holds for demand in hold.demands),
         )
-        return Plan(route, self.fleet, self.rng, needs, self.snapshot.secrets)
+        return Plan(route, self.fleet, self.rng, for_tenant(needs, tenant), self.snapshot.secrets)
 
     def time_allowed(self, headers: dict[bytes, bytes], route: Route) -> float:
         """Seconds for everything: the route's total, or less where the caller says so in `x-fairlead-timeout`."""
