@@ -99,11 +99,15 @@ async def test_a_bill_is_charged_once_and_only_for_what_the_ledger_did_not_tell(
     await state.close()
 
 
-async def sent(work: "asyncio.Task[object]", turns: int = 5) -> None:
-    """Until the task has said what it had to say and waits for the answer."""
-    for _ in range(turns):
+async def abandoned(state: ValkeyState, server: Valkey) -> None:
+    """Asks a server that is frozen, and goes away once all is said and the answer is waited for."""
+    server.freeze()
+    asked = asyncio.create_task(state.reserve("h1", (Demand(PLACES, 4),), b""))
+    for _ in range(5):
         await asyncio.sleep(0)
-    assert not work.done()
+    assert asked.cancel()
+    await asyncio.wait([asked])
+    assert asked.cancelled()
 
 
 async def nothing_is_held(state: ValkeyState, servers: list[Valkey], *rules: Rule) -> None:
@@ -117,11 +121,7 @@ async def nothing_is_held(state: ValkeyState, servers: list[Valkey], *rules: Rul
 
 async def test_who_goes_away_before_the_answer_holds_nothing(state: ValkeyState, server: Valkey) -> None:
     await left(state, PLACES)
-    server.freeze()
-    asked = asyncio.create_task(state.reserve("h1", (Demand(PLACES, 4),), b""))
-    await sent(asked)
-    asked.cancel()
-    await asyncio.wait([asked])
+    await abandoned(state, server)
     server.thaw()
     await nothing_is_held(state, [server], PLACES)
 
@@ -142,6 +142,16 @@ async def test_who_goes_away_as_the_answer_comes_holds_nothing(
     await asyncio.wait([asked])
     assert asked.cancelled()
     await nothing_is_held(state, [server], PLACES)
+
+
+async def test_who_goes_away_while_it_is_connected_leaves_the_connection_to_the_next(server: Valkey) -> None:
+    state = ValkeyState(server.url, timeout=WITHIN)
+    await abandoned(state, server)
+    server.thaw()
+    await nothing_is_held(state, [server], PLACES)
+    with server.client() as client:
+        assert len(client.client_list()) == 2, "this one, and the state's only one"
+    await state.close()
 
 
 @pytest.mark.parametrize("answered", [0, 1])
@@ -173,11 +183,10 @@ async def test_what_was_abandoned_is_given_back_before_the_connection_is_closed(
 ) -> None:
     leaving = ValkeyState(server.url, timeout=WITHIN)
     await left(leaving, PLACES)
-    asked = asyncio.create_task(leaving.reserve("h1", (Demand(PLACES, 4),), b""))
-    await sent(asked)
-    asked.cancel()
-    await asyncio.wait([asked])
-    await leaving.close()
+    await abandoned(leaving, server)
+    closing = asyncio.create_task(leaving.close())
+    server.thaw()
+    await closing
     assert await left(state, PLACES) == [10]
 
 
