@@ -259,7 +259,7 @@ async def test_a_settlement_leaves_a_budget_that_was_lost_to_the_ledger(state: S
     clock.now += 2 * DAY
     await forgotten(state, budget)
     assert await state.settle([ended]) == [True]
-    assert await left(state, places) == [5]
+    assert await left(state, places, budget) == [5, 100]
     assert await ask(state, "h2", Demand(budget, 1)) == Unseeded(budget)
     assert await state.seed(Spending(budget, ((clock.now, 25),)))
     assert await left(state, budget) == [75]

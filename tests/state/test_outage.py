@@ -211,7 +211,7 @@ async def test_a_bill_whose_answer_was_lost_is_paid_once(
     assert [standing.remaining for standing in await shared.standings([BUDGET])] == [91]
 
 
-@given(st.lists(st.tuples(st.integers(0, 3 * GRAIN), st.integers(1, 99)), max_size=4 * GRAINS))
+@given(st.lists(st.tuples(st.integers(0, 3 * GRAIN), st.integers(1, 99)), min_size=2 * GRAINS, max_size=4 * GRAINS))
 def test_a_bill_keeps_the_sum_and_the_moments_of_the_newest(steps: list[tuple[int, int]]) -> None:
     bill, now = Bill(BUDGET), 0
     moments = []
@@ -220,6 +220,7 @@ def test_a_bill_keeps_the_sum_and_the_moments_of_the_newest(steps: list[tuple[in
         bill.add(now, used)
         moments.append((now, used))
     kept = bill.ago(now)
+    assert [ago for ago, _ in kept[:1]] == [now - at for at, _ in moments[:1]], "what is long ago is as the first"
     assert sum(used for _, used in kept) == sum(used for _, used in steps)
     assert len(kept) <= GRAINS
     for ago, _ in kept[1:]:  # whoever draws the line where an instant begins divides the spending exactly
