@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.state.rules import ALGORITHMS, limited
+from tests.state.rules import ALGORITHMS, begun, limited
 
 from fairlead.canonical.limits import DAY, Demand, Granted, Rule
 from fairlead.state.local import LocalState
@@ -43,7 +43,7 @@ async def let_in(state: State, rule: Rule, name: str) -> int:
 
 async def hammer(engine: str, name: str) -> dict[str, int]:
     state = opened(engine)
-    await state.seed("acme", [])
+    await begun(state, *RULES.values())
     counts: dict[str, int] = {algorithm: await let_in(state, rule, name) for algorithm, rule in RULES.items()}
     await state.close()
     return counts

@@ -19,7 +19,7 @@ from fairlead.canonical.limits import (
     rule,
 )
 from fairlead.policy.budget import BUDGETS
-from fairlead.state.port import Hold, Settlement
+from fairlead.state.port import Hold, Settlement, Spending, State
 
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 RATES = tuple(algorithm for algorithm in ALGORITHMS if algorithm not in BUDGETS and algorithm != "concurrency")
@@ -51,6 +51,13 @@ def settlement(hold: str, demands: tuple[Demand, ...], verdict: Verdict, *used: 
     """The end of a hold that was granted; without `used`, everything that was held was used."""
     assert isinstance(verdict, Granted)
     return Settlement(Hold(hold, demands, verdict.since), used or tuple(demand.amount for demand in demands))
+
+
+async def begun(state: State, *limits: Rule) -> None:
+    """Tells every budget among them that nothing was spent of it."""
+    for limit in limits:
+        if limit.algorithm in BUDGETS:
+            await state.seed(Spending(limit, ()))
 
 
 @st.composite

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.state.hammer import LIMIT, RULES
-from tests.state.rules import ALGORITHMS, RATES, START, Clock, limited, settlement
+from tests.state.rules import ALGORITHMS, RATES, START, Clock, begun, limited, settlement
 from tests.valkey import ROOT, Valkey, clients_of
 
 from fairlead.canonical.limits import (
@@ -109,8 +109,8 @@ async def test_a_hold_over_both_is_settled_and_swept_once(state: State, clock: C
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_refused_request_consumes_nothing(state: State, algorithm: Algorithm) -> None:
-    await state.seed("acme", [])
     limit = limited(algorithm, 10, unit="tokens")
+    await begun(state, limit)
     assert isinstance(await ask(state, "h1", Demand(limit, 7)), Granted)
     for number in range(3):
         assert isinstance(await ask(state, f"no{number}", Demand(limit, 4)), Denied)
@@ -119,8 +119,8 @@ async def test_a_refused_request_consumes_nothing(state: State, algorithm: Algor
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 async def test_a_hold_is_settled_once_only_and_never_below_nothing(state: State, algorithm: Algorithm) -> None:
-    await state.seed("acme", [])
     limit = limited(algorithm, 10, unit="tokens")
+    await begun(state, limit)
     demands = (Demand(limit, 6),)
     first = settlement("h1", demands, await state.reserve("h1", demands, b""), 0)
     second = settlement("h2", (Demand(limit, 4),), await ask(state, "h2", Demand(limit, 4)), 4)
@@ -134,8 +134,8 @@ async def test_a_hold_is_settled_once_only_and_never_below_nothing(state: State,
 
 
 async def test_what_was_used_beyond_the_hold_is_counted(state: State) -> None:
-    await state.seed("acme", [])
     limits = [limited(algorithm, 100, unit="tokens") for algorithm in ALGORITHMS if algorithm != "concurrency"]
+    await begun(state, *limits)
     demands = tuple(Demand(limit, 10) for limit in limits)
     granted = await state.reserve("h1", demands, b"")
     await state.settle([settlement("h1", demands, granted, *[70] * len(limits))])
@@ -144,8 +144,8 @@ async def test_what_was_used_beyond_the_hold_is_counted(state: State) -> None:
 
 @pytest.mark.parametrize("algorithm", [*RATES, "calendar", "rolling"])
 async def test_waiting_as_told_is_enough_and_less_is_not(state: State, clock: Clock, algorithm: Algorithm) -> None:
-    await state.seed("acme", [])
     limit = limited(algorithm, 10, unit="tokens")
+    await begun(state, limit)
     demands = (Demand(limit, 6),)
     granted = await state.reserve("h1", demands, b"")
     await state.settle([settlement("h1", demands, granted)])
@@ -160,17 +160,18 @@ async def test_waiting_as_told_is_enough_and_less_is_not(state: State, clock: Cl
 
 
 async def test_no_waiting_helps_who_asks_for_more_than_there_is(state: State) -> None:
-    await state.seed("acme", [])
     for algorithm in ALGORITHMS:
-        refused = await ask(state, algorithm, Demand(limited(algorithm, 10, unit="tokens"), 11))
+        limit = limited(algorithm, 10, unit="tokens")
+        await begun(state, limit)
+        refused = await ask(state, algorithm, Demand(limit, 11))
         assert isinstance(refused, Denied), algorithm
         assert refused.standings[0].wait == NEVER, algorithm
 
 
 async def test_a_soft_limit_counts_and_refuses_nothing(state: State) -> None:
-    await state.seed("acme", [])
     for algorithm in ALGORITHMS:
         soft = limited(algorithm, 10, unit="tokens", hard=False)
+        await begun(state, soft)
         assert isinstance(await ask(state, algorithm, Demand(soft, 1000)), Granted)
         assert await left(state, soft) == [0], algorithm
 
@@ -205,6 +206,18 @@ async def test_no_more_overdue_holds_are_told_than_were_asked_for(state: State, 
     assert told == [5, 5, 2, 0]
 
 
+async def test_an_owner_is_told_of_its_own_holds_and_claims_no_others(state: State, clock: Clock) -> None:
+    limit = limited("concurrency", 50)
+    names = [*(f"m1-w{number}" for number in range(3)), *(f"m{other}-w" for other in range(10, 20)), "m1", "m2-w"]
+    for name in names:
+        await ask(state, name, Demand(limit, 1))
+    clock.now += LEASE + SECOND + 1
+    for told in (["m1-w0", "m1-w1"], ["m1-w2"], []):
+        assert [late.hold.id for late in await state.overdue(["acme"], owner="m1", most=2)] == told
+    others = await state.overdue(["acme"], by=SECOND)
+    assert sorted(late.hold.id for late in others) == sorted(names[3:])
+
+
 async def test_a_renewed_lease_begins_anew(state: State, clock: Clock) -> None:
     limit = limited("concurrency", 5)
     demands = (Demand(limit, 1),)
@@ -217,17 +230,39 @@ async def test_a_renewed_lease_begins_anew(state: State, clock: Clock) -> None:
     assert [late.hold for late in await state.overdue(["acme"])] == [hold]
 
 
-async def test_budgets_are_judged_only_once_their_past_is_known(state: State) -> None:
+async def test_a_budget_is_judged_only_once_its_past_is_known(state: State) -> None:
     budget, rate = limited("calendar", 100, unit="money"), limited("sliding_window", 5)
-    assert await ask(state, "h1", Demand(rate, 1), Demand(budget, 1)) == Unseeded("acme")
+    assert await ask(state, "h1", Demand(rate, 1), Demand(budget, 1)) == Unseeded(budget)
     assert await left(state, rate) == [5]
     assert isinstance(await ask(state, "h1", Demand(rate, 1)), Granted)
-    assert await state.seed("acme", [Spending(budget, ((START, 40),))])
-    assert not await state.seed("acme", [Spending(budget, ((START, 90),))])
+    assert await state.seed(Spending(budget, ((START, 40),)))
+    assert not await state.seed(Spending(budget, ((START, 90),)))
     assert await left(state, budget) == [60]
-    other = limited("rolling", 100, slot="other")
-    assert await ask(state, "h2", Demand(other, 1)) == Unseeded("other")
-    assert await ask(state, "h2", Demand(limited("rolling", 9, slot="*"), 1), Demand(budget, 1)) == Unseeded("*")
+
+
+async def test_each_budget_is_told_its_own_past_and_the_first_without_one_is_named(state: State) -> None:
+    """Also one that the configuration has only since the others were told."""
+    day, month, shared = limited("calendar", 100), limited("rolling", 300), limited("rolling", 900, slot="*")
+    demands = (Demand(shared, 1), Demand(day, 1), Demand(month, 1))
+    for missing in (shared, day, month):
+        assert await state.reserve("h1", demands, b"") == Unseeded(missing)
+        assert await state.seed(Spending(missing, ((START, 10),)))
+    assert isinstance(await state.reserve("h1", demands, b""), Granted)
+    assert await left(state, shared, day, month) == [889, 89, 289]
+
+
+async def test_a_settlement_leaves_a_budget_that_was_lost_to_the_ledger(state: State, clock: Clock) -> None:
+    budget, places = limited("calendar", 100, unit="money"), limited("concurrency", 5)
+    await begun(state, budget)
+    demands = (Demand(budget, 30), Demand(places, 1))
+    ended = settlement("h1", demands, await state.reserve("h1", demands, b""), 25, 1)
+    clock.now += 2 * DAY
+    await forgotten(state, budget)
+    assert await state.settle([ended]) == [True]
+    assert await left(state, places, budget) == [5, 100]
+    assert await ask(state, "h2", Demand(budget, 1)) == Unseeded(budget)
+    assert await state.seed(Spending(budget, ((clock.now, 25),)))
+    assert await left(state, budget) == [75]
 
 
 async def test_only_what_is_of_this_period_counts_of_the_past(state: State, clock: Clock) -> None:
@@ -236,7 +271,8 @@ async def test_only_what_is_of_this_period_counts_of_the_past(state: State, cloc
     midnight = START // DAY * DAY
     spent = ((midnight - 3600 * SECOND, 10), (midnight + SECOND, 20), (START - SECOND, 3))
     yesterday = (START - 2 * DAY, 50)
-    assert await state.seed("acme", [Spending(calendar, (yesterday, *spent)), Spending(rolling, (yesterday, *spent))])
+    for rule in (calendar, rolling):
+        assert await state.seed(Spending(rule, (yesterday, *spent)))
     assert await left(state, calendar, rolling) == [77, 67]
     clock.now = midnight + DAY
     assert await left(state, calendar) == [100]
@@ -291,6 +327,15 @@ async def test_processes_that_ask_at_once_are_let_in_exactly_as_often_as_the_lim
     ]
     told = [json.loads((await process.communicate())[0]) for process in running]
     assert {algorithm: sum(counts[algorithm] for counts in told) for algorithm in RULES} == dict.fromkeys(RULES, LIMIT)
+
+
+async def forgotten(state: State, rule: Rule) -> None:
+    """The state of a rule is gone; holds are still there."""
+    if isinstance(state, LocalState):
+        assert state.collect() > 0
+    elif isinstance(state, ValkeyState):
+        key = state._names.rule(rule).key
+        assert await state._ask(key, ("DEL", key)) == 1
 
 
 async def eventually(look: Callable[[], object], expected: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lmdb
 import pytest
-from tests.state.rules import Clock, limited
+from tests.state.rules import Clock, begun, limited
 
 from fairlead.canonical.limits import DAY, SECOND, Demand, Granted, Unseeded
 from fairlead.state import local_file
@@ -49,7 +49,7 @@ async def test_a_file_of_before_a_reboot_is_discarded(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = LocalState(folder)
-    await state.seed("acme", [])
+    await begun(state, BUDGET)
     await spent(state)
     await state.close()
     (tmp_path / "boot").write_text("another\n")
@@ -57,7 +57,7 @@ async def test_a_file_of_before_a_reboot_is_discarded(
     for said in (["state_discarded"], ["state_discarded"]):
         state = LocalState(folder)
         assert await left(state) == 10
-        assert await state.reserve("b", (Demand(BUDGET, 1),), b"") == Unseeded("acme")
+        assert await state.reserve("b", (Demand(BUDGET, 1),), b"") == Unseeded(BUDGET)
         await state.close()
         assert events(caplog) == said
 
@@ -136,7 +136,7 @@ async def test_what_a_budget_holds_outlives_its_period_in_the_collection(folder:
     clock = Clock()
     clock.now = clock.now // DAY * DAY + DAY - SECOND
     state = LocalState(folder, clock=clock)
-    await state.seed("acme", [])
+    await begun(state, BUDGET)
     await state.reserve("h1", (Demand(BUDGET, 70),), b"")
     clock.now += 60 * SECOND
     assert state.collect(10) == 0

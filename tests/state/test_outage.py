@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
 import pytest
-from tests.state.rules import ALGORITHMS, limited, settlement
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.state.rules import ALGORITHMS, begun, limited, settlement
 from tests.valkey import Valkey, valkey
 
-from fairlead.canonical.limits import DOLLAR, Demand, Denied, Granted, Unavailable, Unseeded, Verdict
+from fairlead.canonical.limits import DOLLAR, SECOND, Demand, Denied, Granted, Rule, Unavailable, Unseeded, Verdict
 from fairlead.state.local import LocalState
-from fairlead.state.outage import Guarded, Share, divided
+from fairlead.state.outage import GRAIN, GRAINS, Bill, Guarded, Share, divided
 from fairlead.state.port import Hold, Settlement, Spending, StateError
 from fairlead.state.proof import prove
 from fairlead.state.valkey import ValkeyState
@@ -45,7 +47,7 @@ async def shared(own_server: Valkey) -> AsyncIterator[ValkeyState]:
 async def guarded(own_server: Valkey, folder: Path) -> AsyncIterator[Guarded]:
     """Connected, and with its budgets' past told."""
     state = Guarded(ValkeyState(own_server.url), LocalState(folder), SHARE, chance=Random(1))
-    await state.seed("acme", [])
+    await begun(state, BUDGET)
     yield state
     await state.close()
 
@@ -61,7 +63,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def recovered(state: Guarded) -> None:
-    await until(lambda: not state.is_degraded)
+    await until(lambda: not state.trouble)
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -154,11 +156,76 @@ async def test_a_server_that_comes_back_empty_is_told_the_past_and_nothing_is_ch
     granted = await ask(guarded, "h1", *demands)
     await guarded.settle([settlement("h1", demands, granted, 25)])
     with pytest.raises(StateError):
-        await guarded.seed("acme", [])
+        await guarded.seed(Spending(BUDGET, ()))
     own_server.start()
-    assert await shared.seed("acme", [Spending(BUDGET, ((granted.since, 60),))])  # type: ignore[union-attr]
+    assert await shared.seed(Spending(BUDGET, ((granted.since, 60),)))  # type: ignore[union-attr]
     await recovered(guarded)
     assert [standing.remaining for standing in await shared.standings([BUDGET])] == [40]
+
+
+async def test_what_is_spent_here_after_a_budget_was_told_its_past_is_charged(
+    guarded: Guarded, shared: ValkeyState, own_server: Valkey
+) -> None:
+    """The server is back and another machine has told it the past, but the probe has not noticed yet."""
+    demands = (Demand(BUDGET, 20),)
+    own_server.kill()
+    early, late = [await ask(guarded, name, *demands) for name in ("early", "late")]
+    await guarded.settle([settlement("early", demands, early, 9)])
+    await asyncio.sleep(2 * GRAIN / SECOND)
+    own_server.start()
+    assert await shared.seed(Spending(BUDGET, ((early.since, 9),)))  # type: ignore[union-attr]
+    assert guarded.trouble
+    await guarded.settle([settlement("late", demands, late, 7)])
+    await recovered(guarded)
+    await eventually_left(shared, 100 - 9 - 7)
+
+
+async def test_a_budget_that_is_new_in_an_outage_begins_with_its_float(guarded: Guarded, own_server: Valkey) -> None:
+    budgets = [limited(algorithm, 100, unit="money", subject="new") for algorithm in ("calendar", "rolling")]
+    own_server.freeze()
+    demands = [Demand(budget, FLOAT) for budget in budgets]
+    assert isinstance(await ask(guarded, "h1", *demands), Granted)
+    assert isinstance(await ask(guarded, "h2", Demand(budgets[1], 1)), Denied)
+
+
+async def test_a_bill_whose_answer_was_lost_is_paid_once(
+    guarded: Guarded, shared: ValkeyState, own_server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge, lost = guarded._shared.charge, 3
+
+    async def unheard(bill: str, rule: Rule, spent: Sequence[tuple[int, int]]) -> None:
+        nonlocal lost
+        await charge(bill, rule, spent)
+        if lost:
+            lost -= 1
+            raise StateError("the answer was lost")
+
+    monkeypatch.setattr(guarded._shared, "charge", unheard)
+    demands = (Demand(BUDGET, 20),)
+    own_server.freeze()
+    granted = await ask(guarded, "h1", *demands)
+    await guarded.settle([settlement("h1", demands, granted, 9)])
+    own_server.thaw()
+    await recovered(guarded)
+    assert lost == 0
+    assert [standing.remaining for standing in await shared.standings([BUDGET])] == [91]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3 * GRAIN), st.integers(1, 99)), min_size=2 * GRAINS, max_size=4 * GRAINS))
+def test_a_bill_keeps_the_sum_and_the_moments_of_the_newest(steps: list[tuple[int, int]]) -> None:
+    bill, now = Bill(BUDGET), 0
+    moments = []
+    for pause, used in steps:
+        now += pause
+        bill.add(now, used)
+        moments.append((now, used))
+    kept = bill.ago(now)
+    assert [ago for ago, _ in kept[:1]] == [now - at for at, _ in moments[:1]], "what is long ago is as the first"
+    assert sum(used for _, used in kept) == sum(used for _, used in steps)
+    assert len(kept) <= GRAINS
+    for ago, _ in kept[1:]:  # whoever draws the line where an instant begins divides the spending exactly
+        late = [used for other, used in kept if other <= ago]
+        assert sum(late) == sum(used for at, used in moments if now - at <= ago)
 
 
 async def test_a_server_that_comes_back_empty_judges_no_budget_before_it_knows_the_past(
@@ -168,8 +235,8 @@ async def test_a_server_that_comes_back_empty_judges_no_budget_before_it_knows_t
     assert isinstance(await ask(guarded, "h1", Demand(BUDGET, 1)), Granted)
     own_server.start()
     await recovered(guarded)
-    assert await ask(guarded, "h2", Demand(BUDGET, 1)) == Unseeded("acme")
-    assert await guarded.seed("acme", [])
+    assert await ask(guarded, "h2", Demand(BUDGET, 1)) == Unseeded(BUDGET)
+    assert await guarded.seed(Spending(BUDGET, ()))
     assert isinstance(await ask(guarded, "h2", Demand(BUDGET, 1)), Granted)
 
 
@@ -177,7 +244,7 @@ async def test_a_server_without_memory_is_no_server(guarded: Guarded, own_server
     with own_server.client() as client:
         client.config_set("maxmemory", "1")
         assert isinstance(await ask(guarded, "h1", Demand(RATE, 1)), Granted)
-        assert "OOM" in guarded.degraded_by
+        assert "OOM" in guarded.trouble
         client.config_set("maxmemory", "0")
     await recovered(guarded)
 
@@ -186,7 +253,7 @@ async def test_a_server_that_only_reads_is_no_server(tmp_path: Path, own_server:
     with valkey(tmp_path / "replica", "--replicaof", "127.0.0.1", str(own_server.port)) as replica:
         state = Guarded(ValkeyState(replica.url), LocalState(folder), SHARE)
         assert isinstance(await ask(state, "h1", Demand(RATE, 1)), Granted)
-        assert "READONLY" in state.degraded_by or "MASTERDOWN" in state.degraded_by
+        assert "READONLY" in state.trouble or "MASTERDOWN" in state.trouble
         with replica.client() as client:
             client.replicaof("NO", "ONE")
         await recovered(state)
@@ -203,7 +270,7 @@ async def test_what_a_dead_process_held_on_the_stand_in_is_swept_by_another(own_
     await dead.close()
     own_server.thaw()
     control = Guarded(ValkeyState(own_server.url), LocalState(folder, clock=lambda: now + 60_000_000), SHARE)
-    await control.seed("acme", [])
+    await begun(control, BUDGET)
     [late] = await control.overdue(["acme"])
     assert (late.hold.id, late.note) == ("h1", b"note")
     assert await control.settle([Settlement(late.hold, (30,))]) == [True]
@@ -211,11 +278,31 @@ async def test_what_a_dead_process_held_on_the_stand_in_is_swept_by_another(own_
     await control.close()
 
 
+async def test_an_owner_is_told_of_its_own_holds_on_both(own_server: Valkey, folder: Path) -> None:
+    """Holds of another machine are left to it, on the stand-in as well."""
+    now = time.time_ns() // 1000
+    own_server.freeze()
+    first = Guarded(ValkeyState(own_server.url), LocalState(folder, clock=lambda: now), SHARE)
+    for name in ("m1-w", "m2-w"):
+        await first.reserve(name, (Demand(PLACES, 1),), b"")
+    await first.close()
+    own_server.thaw()
+    shared = ValkeyState(own_server.url, clock=lambda: now, timeout=WITHIN)
+    for name in ("m1-v", "m2-v"):
+        await shared.reserve(name, (Demand(PLACES, 1),), b"")
+    await shared.close()
+    later = now + 60_000_000
+    local = LocalState(folder, clock=lambda: later)
+    second = Guarded(ValkeyState(own_server.url, clock=lambda: later, timeout=WITHIN), local, SHARE)
+    assert [late.hold.id for late in await second.overdue(["acme"], owner="m1")] == ["m1-w", "m1-v"]
+    await second.close()
+
+
 async def test_every_algorithm_refuses_on_the_stand_in_too(guarded: Guarded, own_server: Valkey) -> None:
     await prove(guarded)
     own_server.freeze()
     await prove(guarded)
-    assert guarded.is_degraded
+    assert guarded.trouble
 
 
 async def test_a_share_is_never_nothing_and_never_more_than_the_limit() -> None:
@@ -236,10 +323,10 @@ async def test_no_exception_but_a_state_error_leaves_an_engine(own_server: Valke
         state.settle([Settlement(hold, (1,))]),
         state.renew([hold]),
         state.overdue(["acme"]),
-        state.seed("acme", []),
+        state.seed(Spending(BUDGET, ())),
         state.standings([RATE]),
         state.probe(),
-        state.seeded_at("acme"),
+        state.charge("bill", BUDGET, [(0, 1)]),
     ):
         with pytest.raises(StateError, match=r"127\.0\.0\.1"):
             await call

@@ -6,14 +6,16 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.state.rules import Clock, limited
+from tests.state.rules import Clock, begun, limited, settlement
 from tests.valkey import Valkey, clients_of
 
-from fairlead.canonical.limits import Demand, Granted
-from fairlead.state.port import LEASE, StateError
+from fairlead.canonical.limits import DAY, SECOND, Demand, Granted, Rule, Unseeded
+from fairlead.state.port import LEASE, Spending, StateError
 from fairlead.state.valkey import PART_LEASE, ValkeyState
+from fairlead.state.valkey_line import Line
 from fairlead.state.valkey_nodes import Map, parse
 
 RATE = limited("sliding_window", 10)
@@ -53,30 +55,137 @@ async def test_a_key_that_holds_something_else_is_taken_over(state: ValkeyState,
         assert await state.overdue(["acme"]) == []
 
 
-async def test_every_key_expires_but_the_seeding(state: ValkeyState, server: Valkey) -> None:
+async def test_a_budget_whose_key_holds_something_else_is_told_its_past(state: ValkeyState, server: Valkey) -> None:
+    budget = limited("calendar", 10)
+    for other in (b"what is this", b"\x93\x01\x02\x03"):
+        with server.client() as client:
+            client.set(f"fl:{{acme}}:s:{budget.key}", other)
+        assert await state.reserve("h1", (Demand(budget, 1),), b"") == Unseeded(budget)
+        assert await left(state, budget) == [10]
+        assert await state.seed(Spending(budget, ()))
+        assert not await state.seed(Spending(budget, ()))
+
+
+async def test_every_key_expires(state: ValkeyState, server: Valkey) -> None:
     budget = limited("rolling", 10)
-    await state.seed("acme", [])
-    await state.reserve("h1", (Demand(RATE, 1), Demand(budget, 1), Demand(PLACES, 1)), b"")
+    await begun(state, budget)
+    demands = (Demand(RATE, 1), Demand(budget, 1), Demand(PLACES, 1))
+    ended = settlement("h1", demands, await state.reserve("h1", demands, b""), 0, 2, 0)
+    await state.reserve("h2", demands, b"")
+    await state.settle([ended])
+    await state.charge("bill", budget, [(0, 1)])
     with server.client() as client:
         lives = {key: client.pttl(key) for key in client.scan_iter("fl:*")}
-    assert {key.decode() for key, life in lives.items() if life < 0} == {"fl:{acme}:seeded"}
+    assert min(lives.values()) > 0
+    assert len(lives) == 6
     assert 60_000 < lives[f"fl:{{acme}}:s:{RATE.key}".encode()] < 70_000
+
+
+@pytest.mark.parametrize("budget", [limited("calendar", 100), limited("rolling", 100, per=DAY)])
+async def test_a_bill_is_charged_once_and_only_for_what_the_ledger_did_not_tell(server: Valkey, budget: Rule) -> None:
+    with server.client() as client:
+        client.flushall()
+    clock = Clock()
+    state = ValkeyState(server.url, clock=clock, timeout=WITHIN)
+    await state.charge("early", budget, [(0, 1)])
+    assert await state.reserve("h1", (Demand(budget, 1),), b"") == Unseeded(budget)
+    await state.seed(Spending(budget, ((clock.now, 10),)))
+    clock.now += 10 * SECOND
+    for _ in range(2):
+        await state.charge("bill", budget, [(20 * SECOND, 32), (10 * SECOND, 16), (9 * SECOND, 8), (0, 4)])
+    assert await left(state, budget) == [100 - 10 - 8 - 4]
+    await state.charge("other bill", budget, [(SECOND, 2)])
+    assert await left(state, budget) == [100 - 10 - 8 - 4 - 2]
+    await state.close()
+
+
+async def abandoned(state: ValkeyState, server: Valkey) -> None:
+    """Asks a server that is frozen, and goes away once all is said and the answer is waited for."""
+    server.freeze()
+    asked = asyncio.create_task(state.reserve("h1", (Demand(PLACES, 4),), b""))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert asked.cancel()
+
+
+async def nothing_is_held(state: ValkeyState, servers: list[Valkey], *rules: Rule) -> None:
+    async with asyncio.timeout(WITHIN):
+        while await left(state, *rules) != [10] * len(rules):
+            await asyncio.sleep(0.01)
+    with clients_of(servers) as clients:
+        for client in clients:
+            assert [*client.scan_iter("*:holds"), *client.scan_iter("*:leases")] == []
 
 
 async def test_who_goes_away_before_the_answer_holds_nothing(state: ValkeyState, server: Valkey) -> None:
     await left(state, PLACES)
-    server.freeze()
-    asked = asyncio.create_task(state.reserve("h1", (Demand(PLACES, 4),), b""))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    asked.cancel()
-    await asyncio.wait([asked])
+    await abandoned(state, server)
     server.thaw()
-    async with asyncio.timeout(WITHIN):
-        while await left(state, PLACES) != [10]:
-            await asyncio.sleep(0.01)
+    await nothing_is_held(state, [server], PLACES)
+
+
+async def test_who_goes_away_as_the_answer_comes_holds_nothing(
+    state: ValkeyState, server: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is there already, but whoever waits for it has not seen it yet."""
+    await left(state, PLACES)
+    answered = Line._answered
+
+    def heard(line: Line, answer: Any) -> None:
+        answered(line, answer)
+        asked.cancel()
+
+    monkeypatch.setattr(Line, "_answered", heard)
+    asked = asyncio.create_task(state.reserve("h1", (Demand(PLACES, 4),), b""))
+    await asyncio.wait([asked])
+    assert asked.cancelled()
+    await nothing_is_held(state, [server], PLACES)
+
+
+async def test_who_goes_away_while_it_is_connected_leaves_the_connection_to_the_next(server: Valkey) -> None:
+    state = ValkeyState(server.url, timeout=WITHIN)
+    await abandoned(state, server)
+    server.thaw()
+    await nothing_is_held(state, [server], PLACES)
     with server.client() as client:
-        assert client.hlen("fl:{acme}:holds") == 0
+        assert len(client.client_list()) == 2, "this one, and the state's only one"
+    await state.close()
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+async def test_who_goes_away_between_the_steps_of_a_cluster_holds_nothing(nodes: list[Valkey], answered: int) -> None:
+    with clients_of(nodes) as clients:
+        for client in clients:
+            client.flushall()
+    state = ValkeyState(nodes[0].url, timeout=WITHIN)
+    await left(state, SHARED, PLACES)
+    step, steps = state._reserve, 0
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps > answered:
+            asyncio.get_running_loop().call_soon(asked.cancel)
+        return await step(*args, **kwargs)
+
+    state._reserve = counted  # type: ignore[method-assign]
+    asked = asyncio.create_task(state.reserve("h1", (Demand(PLACES, 1), Demand(SHARED, 1)), b""))
+    await asyncio.wait([asked])
+    assert (asked.cancelled(), steps) == (True, answered + 1)
+    await nothing_is_held(state, nodes, SHARED, PLACES)
+    await state.close()
+
+
+async def test_what_was_abandoned_is_given_back_before_the_connection_is_closed(
+    state: ValkeyState, server: Valkey
+) -> None:
+    leaving = ValkeyState(server.url, timeout=WITHIN)
+    await left(leaving, PLACES)
+    await abandoned(leaving, server)
+    closing = asyncio.create_task(leaving.close())
+    server.thaw()
+    await closing
+    assert await left(state, PLACES) == [10]
 
 
 async def test_a_cluster_that_has_moved_a_slot_is_asked_where_to(nodes: list[Valkey]) -> None:

@@ -284,12 +284,14 @@ local function clock(given)
   return time[1] * 1000000 + time[2]
 end
 
--- What is no state, whoever put it there, is as none, and is overwritten.
+-- A state, and for a budget when it was told its past. What is neither, whoever put it there, is as none, and is
+-- overwritten.
 local function load(key)
   local found = redis.pcall('GET', key)
   if type(found) ~= 'string' then return {} end
-  local read, state = pcall(cmsgpack.unpack, found)
-  return read and type(state) == 'table' and state or {}
+  local read, record = pcall(cmsgpack.unpack, found)
+  if not read or type(record) ~= 'table' or type(record[1]) ~= 'table' then return {} end
+  return record[1], record[2]
 end
 
 -- The same for the two keys of a slot's holds.
@@ -300,9 +302,9 @@ local function own(holds, leases)
   end
 end
 
-local function store(key, rule, state, reset)
+local function store(key, rule, state, told, reset)
   local lifetime = BUDGETS[rule.mechanism] and max(reset, DAY) or reset
-  redis.call('SET', key, cmsgpack.pack(state), 'PX', ceil(lifetime, 1000) + MARGIN)
+  redis.call('SET', key, cmsgpack.pack({state, told}), 'PX', ceil(lifetime, 1000) + MARGIN)
 end
 
 local function standing(rule, state, now)
@@ -318,31 +320,31 @@ local function lease(leases, holds, id, ends)
 end
 
 local function settle_one(key, now, since, demand)
-  local rule, held, used, state = demand[1], demand[2], demand[3], load(key)
+  local rule, held, used = demand[1], demand[2], demand[3]
+  local state, told = load(key)
+  if BUDGETS[rule.mechanism] and not told then return end -- it will be told its past, this settlement included
   local new = SETTLE[rule.mechanism](rule, state, now, since, held, used)
-  if used > held or BUDGETS[rule.mechanism] or #state == 0 then
+  if used > held or told or #state == 0 then
     local _, reset = standing(rule, new, now)
-    store(key, rule, new, reset)
+    store(key, rule, new, told, reset)
   else -- it has only become lighter
-    redis.call('SET', key, cmsgpack.pack(new), 'KEEPTTL')
+    redis.call('SET', key, cmsgpack.pack({new}), 'KEEPTTL')
   end
 end
 
 local STEPS = {}
 
--- KEYS: holds, leases, a state per demand, then the seeding of every slot with a budget.
--- ARGV[3]: what is to be written down of the hold.
--- Reply: 0 granted, 1 denied, 2 unseeded (and which one); the time; three numbers per demand.
+-- KEYS: holds, leases, a state per demand. ARGV[3]: what is to be written down of the hold.
+-- Reply: 0 granted or 1 denied, the time, three numbers per demand; or 2 unseeded, and the place of the demand.
 function STEPS.reserve(call)
-  local now, count = clock(call.now), #call.demands
-  for place = count + 3, #KEYS do
-    if redis.call('EXISTS', KEYS[place]) == 0 then return {2, place - count - 3} end
-  end
-  local reply, new, resets = {0, now}, {}, {}
+  local now = clock(call.now)
+  local reply, new, told, resets = {0, now}, {}, {}, {}
   for index, demand in ipairs(call.demands) do
-    local rule = demand[1]
-    local state, remaining, reset, wait = TAKE[rule.mechanism](rule, load(KEYS[index + 2]), now, demand[2])
-    new[index], resets[index] = state, reset
+    local rule, state, remaining, reset, wait = demand[1]
+    state, told[index] = load(KEYS[index + 2])
+    if BUDGETS[rule.mechanism] and not told[index] then return {2, index - 1} end
+    new[index], remaining, reset, wait = TAKE[rule.mechanism](rule, state, now, demand[2])
+    resets[index] = reset
     if wait ~= 0 then reply[1] = 1 end
     reply = join(reply, {remaining, reset, wait})
   end
@@ -350,7 +352,9 @@ function STEPS.reserve(call)
     own(KEYS[1], KEYS[2])
     redis.call('HSET', KEYS[1], call.hold, string.format('%.0f:', now) .. ARGV[3])
     lease(KEYS[2], KEYS[1], call.hold, now + call.lease)
-    for index, demand in ipairs(call.demands) do store(KEYS[index + 2], demand[1], new[index], resets[index]) end
+    for index, demand in ipairs(call.demands) do
+      store(KEYS[index + 2], demand[1], new[index], told[index], resets[index])
+    end
   end
   return reply
 end
@@ -391,35 +395,50 @@ end
 
 -- KEYS, for each slot: holds, leases. Reply: id and record by turns.
 function STEPS.overdue(call)
-  local now, reply = clock(call.now), {}
+  local now, prefix, reply = clock(call.now), call.prefix, {}
   for place = 1, #KEYS, 2 do
     local before = string.format('(%.0f', now - call.by)
     own(KEYS[place], KEYS[place + 1])
-    local ids = redis.call('ZRANGEBYSCORE', KEYS[place + 1], '-inf', before, 'LIMIT', 0, call.most - #reply / 2)
-    for _, id in ipairs(ids) do
-      local record = redis.call('HGET', KEYS[place], id)
-      if record then
-        redis.call('ZADD', KEYS[place + 1], now + call.claim, id)
-        reply = join(reply, {id, record})
-      else
-        redis.call('ZREM', KEYS[place + 1], id)
+    local most = prefix == '' and call.most - #reply / 2 or -1 -- of others' holds there may be any number before ours
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[place + 1], '-inf', before, 'LIMIT', 0, most)) do
+      if #reply == 2 * call.most then return reply end
+      if string.sub(id, 1, #prefix) == prefix then
+        local record = redis.call('HGET', KEYS[place], id)
+        if record then
+          redis.call('ZADD', KEYS[place + 1], now + call.claim, id)
+          reply = join(reply, {id, record})
+        else
+          redis.call('ZREM', KEYS[place + 1], id)
+        end
       end
     end
   end
   return reply
 end
 
--- KEYS: the slot's seeding, a state per spending. The seeding is kept for ever: what it vouches for must not outlive it.
+-- KEYS: the budget's state. Reply: whether there was none.
 function STEPS.seed(call)
-  local now = clock(call.now)
-  if not redis.call('SET', KEYS[1], string.format('%.0f', now), 'NX') then return 0 end
-  for index, spending in ipairs(call.spendings) do
-    local rule = spending[1]
-    local state = seeded(rule, spending[2], now)
-    local _, reset = standing(rule, state, now)
-    store(KEYS[index + 1], rule, state, reset)
-  end
+  local now, rule = clock(call.now), call.rule
+  local _, told = load(KEYS[1])
+  if told then return 0 end
+  local state = seeded(rule, call.spent, now)
+  local _, reset = standing(rule, state, now)
+  store(KEYS[1], rule, state, now, reset)
   return 1
+end
+
+-- KEYS: the budget's state, and the bill's mark: a bill that is sent again, as no answer came, is paid once.
+-- What was spent before the budget was told its past is part of that.
+function STEPS.charge(call)
+  local now, used, spent = clock(call.now), 0, call.spent
+  local _, told = load(KEYS[1])
+  if not told or redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+  for place = 1, #spent, 2 do
+    if now - spent[place] > told then used = used + spent[place + 1] end
+  end
+  settle_one(KEYS[1], now, now, {call.rule, 0, used})
+  redis.call('SET', KEYS[2], '', 'PX', DAY / 1000)
+  return 0
 end
 
 -- KEYS: a state per rule. Reply: three numbers per rule.

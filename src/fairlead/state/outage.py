@@ -5,7 +5,8 @@ It knows holds and rules. It must not know tenants, nor how either engine works.
 
 The first call that fails opens the way to the stand-in for everyone, and a probe in the background finds the way back.
 What was decided here reaches the shared state then: settlements of holds that lie there, and what budgets spent here.
-Where the shared state has been told its past anew in the meantime, the ledger has told it of that spending already.
+A budget that was told its past there in the meantime knows from the ledger what was spent here before that moment, so
+it is charged only for what came after it.
 """
 
 import asyncio
@@ -30,6 +31,10 @@ PROBE_EVERY = 0.5
 OWED = 10_000
 """Settlements that are kept for the shared state; the leases of the oldest beyond them run out there."""
 KNOWN_RULES = 50_000
+GRAIN = 50_000
+"""Microseconds of a budget's spending that count as one instant."""
+GRAINS = 32
+"""Instants kept of a budget: more than pass between a server's return and the probe that notices it."""
 
 
 class Shared(State, Protocol):
@@ -39,8 +44,11 @@ class Shared(State, Protocol):
         """Raises StateError unless every part of it takes writes."""
         ...
 
-    async def seeded_at(self, slot: str) -> int | None:
-        """When the slot was told its past, by the same clock as a hold's `since`."""
+    async def charge(self, bill: str, rule: Rule, spent: Sequence[tuple[int, int]]) -> None:
+        """Adds to a budget what was spent elsewhere since it was told its past: (microseconds ago, amount).
+
+        The same bill counts once. A budget without a state is left so.
+        """
         ...
 
 
@@ -53,42 +61,56 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     """Of each budget in money, and for its period: millionths of a dollar, for this machine."""
 
 
+class Bill:
+    """What a budget spent on the stand-in, by the moment of its settlement."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.name = uuid4().hex
+        self.rule = rule
+        self._spent: list[tuple[int, int]] = []
+
+    def add(self, at: int, used: int) -> None:
+        """`at` is in microseconds, and no earlier than before. What is long ago counts as the beginning."""
+        spent = self._spent
+        if spent and at < spent[-1][0] + GRAIN:
+            spent[-1] = spent[-1][0], spent[-1][1] + used
+        else:
+            spent.append((at, used))
+        if len(spent) > GRAINS:
+            spent[:2] = [(spent[0][0], spent[0][1] + spent[1][1])]
+
+    def ago(self, now: int) -> list[tuple[int, int]]:
+        return [(now - at, used) for at, used in self._spent]
+
+
 class Guarded:
     """A `State` that answers whether the shared one does or not. One per process; `stand_in` is of this machine."""
 
     def __init__(self, shared: Shared, stand_in: State, share: Share, *, chance: Random | None = None) -> None:
-        self.degraded_by = ""
+        self.trouble = ""
         """Why the shared state is not asked; empty while it is."""
         self._shared = shared
         self._stand_in = stand_in
         self._share = share
         self._chance = chance or Random()
-        self._ahead = 0
-        """What the clock of the shared state is ahead of ours, in microseconds."""
         self._here: dict[str, tuple[Demand, ...]] = {}
         """Holds on the stand-in, as they are held there."""
         self._owed: deque[Settlement] = deque(maxlen=OWED)
-        self._debts: dict[tuple[str, str], tuple[Rule, int]] = {}
+        self._debts: dict[tuple[str, str], Bill] = {}
+        self._bills: deque[Bill] = deque()
+        """Debts that are being told to the shared state. They do not change: one of them may have reached it."""
         self._smaller: dict[int, tuple[Rule, Rule]] = {}
         self._paying = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    @property
-    def is_degraded(self) -> bool:
-        return bool(self.degraded_by)
-
     async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes, *, strict: bool = False) -> Verdict:
-        if not self.degraded_by:
+        if not self.trouble:
             try:
-                verdict = await self._shared.reserve(hold, demands, note)
+                return await self._shared.reserve(hold, demands, note)
             except StateError as error:
                 self._fall(error)
                 # It may be held there all the same: the answer was lost, or comes too late.
                 self._owed.append(Settlement(Hold(hold, tuple(demands), 0), (0,) * len(demands)))
-            else:
-                if isinstance(verdict, Granted):
-                    self._ahead = verdict.since - time.time_ns() // 1000
-                return verdict
         return Unavailable() if strict else await self._reserve_here(hold, demands, note)
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
@@ -106,35 +128,35 @@ class Guarded:
         there = [hold for hold in holds if hold.id not in self._here]
         if here:
             await self._stand_in.renew(here)
-        if there and not self.degraded_by:
+        if there and not self.trouble:
             try:
                 await self._shared.renew(there)
             except StateError as error:
                 self._fall(error)
 
-    async def overdue(self, slots: Sequence[str], *, by: int = 0, most: int = 100) -> list[Overdue]:
+    async def overdue(self, slots: Sequence[str], *, owner: str = "", by: int = 0, most: int = 100) -> list[Overdue]:
         """Of both: the processes of this machine that have ended may have held something on the stand-in."""
-        late = await self._stand_in.overdue(slots, by=by, most=most)
+        late = await self._stand_in.overdue(slots, owner=owner, by=by, most=most)
         self._here.update((found.hold.id, found.hold.demands) for found in late)
-        if len(late) < most and not self.degraded_by:
+        if len(late) < most and not self.trouble:
             try:
-                late += await self._shared.overdue(slots, by=by, most=most - len(late))
+                late += await self._shared.overdue(slots, owner=owner, by=by, most=most - len(late))
             except StateError as error:
                 self._fall(error)
         return late
 
-    async def seed(self, slot: str, spendings: Sequence[Spending]) -> bool:
-        """Only the shared state is told its past. Raises StateError while it cannot be reached."""
-        if self.degraded_by:
-            raise StateError(self.degraded_by)
+    async def seed(self, spending: Spending) -> bool:
+        """Only the shared state is told the past. Raises StateError while it cannot be reached."""
+        if self.trouble:
+            raise StateError(self.trouble)
         try:
-            return await self._shared.seed(slot, spendings)
+            return await self._shared.seed(spending)
         except StateError as error:
             self._fall(error)
             raise
 
     async def standings(self, rules: Sequence[Rule]) -> list[Standing]:
-        if not self.degraded_by:
+        if not self.trouble:
             try:
                 return await self._shared.standings(rules)
             except StateError as error:
@@ -156,7 +178,7 @@ class Guarded:
                 verdict = await self._stand_in.reserve(hold, smaller, note)
                 if not isinstance(verdict, Unseeded):
                     break
-                await self._stand_in.seed(verdict.slot, [])
+                await self._stand_in.seed(Spending(verdict.rule, ()))  # a float of its own begins
         except StateError as error:
             log.error("state_stand_in_failed", extra={"reason": str(error)})
             return Unavailable()
@@ -175,12 +197,12 @@ class Guarded:
             self._here.pop(settlement.hold.id, None)
             if there:
                 self._owe(settlement)
-        if self._debts and not self.degraded_by:
+        if self._debts and not self.trouble:
             self._in_background(self._pay_late())
         return told
 
     async def _settle_there(self, settlements: list[Settlement]) -> list[bool]:
-        if not self.degraded_by:
+        if not self.trouble:
             try:
                 return await self._shared.settle(settlements)
             except StateError as error:
@@ -199,29 +221,29 @@ class Guarded:
 
     def _owe(self, settlement: Settlement) -> None:
         """What budgets spent here is to be charged to the shared state. Rates are forgotten: they pass quickly."""
+        now = _now()
         for demand, used in zip(settlement.hold.demands, settlement.used, strict=True):
             rule = demand.rule
             if used and rule.algorithm in BUDGETS:
-                _, before = self._debts.get((rule.slot, rule.key), (rule, 0))
-                self._debts[rule.slot, rule.key] = rule, before + used
+                self._debts.setdefault((rule.slot, rule.key), Bill(rule)).add(now, used)
 
     def _fall(self, error: StateError) -> None:
-        if not self.degraded_by:
-            self.degraded_by = str(error)
+        if not self.trouble:
+            self.trouble = str(error)
             log.warning("state_degraded", extra={"reason": str(error)})
             self._in_background(self._recover())
 
     async def _recover(self) -> None:
         """Probes until the shared state is there again, and has been told what happened here."""
-        began, seen = time.monotonic(), time.time_ns() // 1000 + self._ahead
+        began = time.monotonic()
         while True:
             await asyncio.sleep(PROBE_EVERY * self._chance.uniform(0.75, 1.25))
             try:
                 await self._shared.probe()
-                await self._pay(seen)
+                await self._pay()
             except StateError:
                 continue
-            self.degraded_by = ""
+            self.trouble = ""
             log.warning("state_recovered", extra={"seconds": round(time.monotonic() - began, 1)})
             return
 
@@ -235,27 +257,16 @@ class Guarded:
                 self._owed.extendleft(reversed(batch))
                 raise
 
-    async def _pay(self, seen: int | None = None) -> None:
-        """Charges what is owed, unless the slot was told its past after `seen`: the ledger knows of it by then."""
+    async def _pay(self) -> None:
+        """Charges what is owed, then settles. A bill whose answer was lost is sent again as it was."""
         async with self._paying:
-            while self._debts:
-                (slot, key), (rule, used) = next(iter(self._debts.items()))
-                charge = await self._charge(rule, used, seen)
-                _, total = self._debts.pop((slot, key))
-                if total > used:
-                    self._debts[slot, key] = rule, total - used
-                if charge is not None:
-                    self._owed.append(charge)
+            self._bills.extend(self._debts.values())
+            self._debts.clear()
+            while self._bills:
+                bill = self._bills[0]
+                await self._shared.charge(bill.name, bill.rule, bill.ago(_now()))
+                self._bills.popleft()
             await self._catch_up()
-
-    async def _charge(self, rule: Rule, used: int, seen: int | None) -> Settlement | None:
-        """A hold of nothing on the budget, to be settled with what was used; None where there is nothing to charge."""
-        seeded_at = await self._shared.seeded_at(rule.slot)
-        if seeded_at is None or (seen is not None and seeded_at > seen):
-            return None
-        hold, demands = f"owed-{uuid4().hex}", (Demand(msgspec.structs.replace(rule, hard=False), 0),)
-        granted = await self._shared.reserve(hold, demands, b"")
-        return Settlement(Hold(hold, demands, granted.since), (used,)) if isinstance(granted, Granted) else None
 
     async def _pay_late(self) -> None:
         """For what was held here when the shared state came back."""
@@ -268,6 +279,11 @@ class Guarded:
         task = asyncio.ensure_future(step)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _now() -> int:
+    """Microseconds of a clock that nobody sets."""
+    return time.monotonic_ns() // 1000
 
 
 def divided(rule: Rule, share: Share) -> Rule:

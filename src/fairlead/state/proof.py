@@ -7,7 +7,7 @@ from typing import get_args
 from uuid import uuid4
 
 from fairlead.canonical.limits import MONTH, Algorithm, Demand, Denied, Granted, Limit, Unseeded, Verdict, rule
-from fairlead.state.port import Hold, Settlement, State, StateError
+from fairlead.state.port import Hold, Settlement, Spending, State, StateError
 
 SLOT = "~proof"
 """No tenant's name begins so."""
@@ -32,5 +32,5 @@ async def _asked(state: State, hold: str, demands: tuple[Demand, ...]) -> Verdic
     verdict = await state.reserve(hold, demands, b"")
     if not isinstance(verdict, Unseeded):
         return verdict
-    await state.seed(SLOT, [])
+    await state.seed(Spending(verdict.rule, ()))
     return await state.reserve(hold, demands, b"")

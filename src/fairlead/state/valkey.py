@@ -20,8 +20,8 @@ import msgspec
 from fairlead.canonical.limits import Demand, Denied, Granted, Rule, Standing, Unseeded, Verdict
 from fairlead.state.port import CLAIM, LEASE, Hold, Overdue, Settlement, Spending, StateError
 from fairlead.state.records import decode_record, encode_record, overdue
-from fairlead.state.valkey_line import Abandoned, Line, Refusal, Word
-from fairlead.state.valkey_names import Names, probe_key
+from fairlead.state.valkey_line import Line, Refusal, Word
+from fairlead.state.valkey_names import Names, bill_key, probe_key
 from fairlead.state.valkey_nodes import Node, Nodes
 
 TIMEOUT = 0.1
@@ -49,12 +49,17 @@ class ValkeyState:
 
     async def reserve(self, hold: str, demands: Sequence[Demand], note: bytes, *, strict: bool = False) -> Verdict:
         del strict
-        if self._nodes.map is None:
-            await self._nodes.learn()
-        groups = self._groups([demand.rule for demand in demands])
-        if len(groups) == 1:
-            return await self._reserve(hold, demands, note)
-        return await self._reserve_in_parts(hold, demands, note, groups)
+        try:
+            if self._nodes.map is None:
+                await self._nodes.learn()
+            groups = self._groups([demand.rule for demand in demands])
+            if len(groups) == 1:
+                return await self._reserve(hold, demands, note)
+            return await self._reserve_in_parts(hold, demands, note, groups)
+        except asyncio.CancelledError:
+            # Whoever asked has gone away and cannot settle it: its end follows it over the same connection.
+            self._in_background(self._release(hold, demands))
+            raise
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         if self._nodes.map is None:
@@ -78,20 +83,30 @@ class ValkeyState:
             steps.append(({SHARED: parts}, PART_LEASE))
         await asyncio.gather(*[self._renew(ids, lease) for ids, lease in steps if ids])
 
-    async def overdue(self, slots: Sequence[str], *, by: int = 0, most: int = 100) -> list[Overdue]:
+    async def overdue(self, slots: Sequence[str], *, owner: str = "", by: int = 0, most: int = 100) -> list[Overdue]:
         if self._nodes.map is None:
             await self._nodes.learn()
         groups = [[slot] for slot in slots] if self._nodes.clustered else [list(slots)] if slots else []
-        found = [late for group in await asyncio.gather(*[self._overdue(group, by, most) for group in groups])
+        call = {"now": self._clock(), "prefix": f"{owner}-" if owner else "", "by": by, "most": most, "claim": CLAIM}
+        found = [late for group in await asyncio.gather(*[self._overdue(group, call) for group in groups])
                  for late in group]  # fmt: skip
         await self._settle([Settlement(hold, _amounts(hold)) for hold, _, part in found if part])
         return [late for _, late, part in found if not part][:most]
 
-    async def seed(self, slot: str, spendings: Sequence[Spending]) -> bool:
-        rules = [self._names.rule(spending.rule) for spending in spendings]
-        spent = [[number for pair in spending.spent for number in pair] for spending in spendings]
-        call = {"now": self._clock(), "spendings": [(rule.wire, row) for rule, row in zip(rules, spent, strict=True)]}
-        return bool(await self._run("seed", [self._names.slot(slot).seeded, *(rule.key for rule in rules)], call))
+    async def seed(self, spending: Spending) -> bool:
+        known = self._names.rule(spending.rule)
+        call = {"now": self._clock(), "rule": known.wire, "spent": _flat(spending.spent)}
+        return bool(await self._run("seed", [known.key], call))
+
+    async def charge(self, bill: str, rule: Rule, spent: Sequence[tuple[int, int]]) -> None:
+        """Adds to a budget what was spent elsewhere: (microseconds ago, amount). The same bill counts once.
+
+        Nothing is added of what was spent before the budget was told its past, nor where it has no state: the ledger
+        tells of that.
+        """
+        known = self._names.rule(rule)
+        call = {"now": self._clock(), "rule": known.wire, "spent": _flat(spent)}
+        await self._run("charge", [known.key, bill_key(rule.slot, bill)], call)
 
     async def standings(self, rules: Sequence[Rule]) -> list[Standing]:
         if not rules:
@@ -114,14 +129,11 @@ class ValkeyState:
             if isinstance(answer, Refusal):
                 raise _refused(node, answer)
 
-    async def seeded_at(self, slot: str) -> int | None:
-        """When the slot was told its past, by the server's time."""
-        answer = await self._ask(self._names.slot(slot).seeded, ("GET", self._names.slot(slot).seeded))
-        return None if answer is None else int(answer)
+    @property
+    def trouble(self) -> str:
+        return ""
 
     async def close(self) -> None:
-        for task in self._undoing:
-            task.cancel()
         await asyncio.gather(*self._undoing, return_exceptions=True)
         await self._nodes.close()
 
@@ -132,13 +144,7 @@ class ValkeyState:
         """The step on one server. `record`: all of the hold's demands, where these are not all."""
         known = [self._names.rule(demand.rule) for demand in demands]
         slot = self._names.slot(_home(demands))
-        budgets = list(dict.fromkeys(rule.rule.slot for rule in known if rule.is_budget))
-        keys = [
-            slot.holds,
-            slot.leases,
-            *(rule.key for rule in known),
-            *(self._names.slot(name).seeded for name in budgets),
-        ]
+        keys = [slot.holds, slot.leases, *(rule.key for rule in known)]
         kept = [(self._names.rule(demand.rule).stored, demand.amount) for demand in record or demands]
         call = {
             "now": self._clock(),
@@ -149,9 +155,9 @@ class ValkeyState:
         }
         words: tuple[Word, ...] = ("EVALSHA", SHA, len(keys), *keys)
         words += ("reserve", _encode(call), encode_record(kept, note, part=part))
-        answer = await self._ask(keys[0], words, lambda late: self._undo(late, hold, demands))
+        answer = await self._ask(keys[0], words)
         if answer[0] == _UNSEEDED:
-            return Unseeded(budgets[answer[1]])
+            return Unseeded(demands[answer[1]].rule)
         standings = tuple(_standings(answer, 2))
         return Granted(standings, answer[1]) if answer[0] == _GRANTED else Denied(standings)
 
@@ -217,9 +223,8 @@ class ValkeyState:
         call = {"now": self._clock(), "lease": lease, "holds": [hold for group in ids.values() for hold in group]}
         await self._run("renew", keys, call)
 
-    async def _overdue(self, slots: list[str], by: int, most: int) -> list[tuple[Hold, Overdue, bool]]:
+    async def _overdue(self, slots: list[str], call: Any) -> list[tuple[Hold, Overdue, bool]]:
         keys = [key for slot in map(self._names.slot, slots) for key in (slot.holds, slot.leases)]
-        call = {"now": self._clock(), "by": by, "most": most, "claim": CLAIM}
         answer = await self._run("overdue", keys, call)
         found = []
         for hold, stored in zip(answer[::2], answer[1::2], strict=True):
@@ -233,13 +238,13 @@ class ValkeyState:
         """The script's answer from the server that keeps `keys`."""
         return await self._ask(keys[0], ("EVALSHA", SHA, len(keys), *keys, step, _encode(call)))
 
-    async def _ask(self, key: bytes, words: tuple[Word, ...], abandoned: Abandoned | None = None) -> Any:
+    async def _ask(self, key: bytes, words: tuple[Word, ...]) -> Any:
         node = (self._nodes.map or await self._nodes.learn()).node(key)
         line = node.line or await node.reach()
-        answer = await line.call(words, abandoned)
+        answer = await line.call(words)
         if isinstance(answer, Refusal):
             node, line = await self._mended(node, line, key, answer)
-            answer = await line.call(words, abandoned)
+            answer = await line.call(words)
         if isinstance(answer, Refusal):
             raise _refused(node, answer)
         return answer
@@ -262,15 +267,10 @@ class ValkeyState:
             return [list(range(len(rules)))]
         return [shared, [place for place, rule in enumerate(rules) if rule.slot != SHARED]]
 
-    def _undo(self, answer: Any, hold: str, demands: Sequence[Demand]) -> None:
-        """Whoever asked for the hold has gone away, and cannot settle it."""
-        if not isinstance(answer, Refusal) and answer[0] == _GRANTED:
-            self._in_background(self._release(hold, demands))
-
     async def _release(self, hold: str, demands: Sequence[Demand]) -> None:
         """Gives back what was held. Where that fails, its lease runs out."""
         try:
-            await self._settle([Settlement(Hold(hold, tuple(demands), 0), (0,) * len(demands))])
+            await self.settle([Settlement(Hold(hold, tuple(demands), 0), (0,) * len(demands))])
         except StateError:
             return
 
@@ -287,6 +287,10 @@ def _home(demands: Iterable[Demand]) -> str:
 
 def _amounts(hold: Hold) -> tuple[int, ...]:
     return tuple(demand.amount for demand in hold.demands)
+
+
+def _flat(pairs: Sequence[tuple[int, int]]) -> list[int]:
+    return [number for pair in pairs for number in pair]
 
 
 def _standings(answer: list[int], first: int) -> list[Standing]:

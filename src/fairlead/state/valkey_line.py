@@ -7,7 +7,6 @@ resolves its future without a task in between. It must not know what the command
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import hiredis
@@ -16,7 +15,6 @@ import msgspec
 from fairlead.state.port import StateError
 
 Word = bytes | str | int
-Abandoned = Callable[[Any], None]
 LATE = 0.02
 """Seconds by which a timer must have been late for the loop, and not the server, to be at fault."""
 
@@ -48,7 +46,6 @@ class Refusal(Exception):  # noqa: N818 - the server's word, an answer like othe
 class _Waiting(NamedTuple):
     future: "asyncio.Future[Any]"
     due: float
-    abandoned: Abandoned | None
 
 
 class Line(asyncio.Protocol):
@@ -68,8 +65,8 @@ class Line(asyncio.Protocol):
         self.gone = self._loop.create_future()
         """Done once the socket is closed."""
 
-    def call(self, words: tuple[Word, ...], abandoned: Abandoned | None = None) -> "asyncio.Future[Any]":
-        """The answer, a `Refusal` among them. `abandoned` gets it where nobody waits for it any more."""
+    def call(self, words: tuple[Word, ...]) -> "asyncio.Future[Any]":
+        """The answer, a `Refusal` among them. Commands reach the server in the order of the calls."""
         future = self._loop.create_future()
         if self.broken:
             future.set_exception(self._lost("the connection is closed"))
@@ -78,7 +75,7 @@ class Line(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._unsent.append(hiredis.pack_command(words))  # type: ignore[arg-type] # its stub knows tuples of one word
         due = self._loop.time() + self._timeout
-        self._waiting.append(_Waiting(future, due, abandoned))
+        self._waiting.append(_Waiting(future, due))
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._check)
         return future
@@ -114,11 +111,9 @@ class Line(asyncio.Protocol):
                 future.set_exception(self._lost(reason))
 
     def _answered(self, answer: Any) -> None:
-        future, _, abandoned = self._waiting.popleft()
+        future = self._waiting.popleft().future
         if not future.done():
             future.set_result(answer)
-        elif abandoned is not None:
-            abandoned(answer)
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []

@@ -11,7 +11,7 @@ import msgspec
 from redis.crc import key_slot
 
 from fairlead.canonical.limits import Rule
-from fairlead.policy.budget import BUDGETS, rolling_grain
+from fairlead.policy.budget import rolling_grain
 from fairlead.policy.limits import bucket_capacity, grain_width
 from fairlead.state.records import encode_rule
 
@@ -52,7 +52,6 @@ class Known(NamedTuple):
     key: bytes
     wire: msgspec.Raw
     stored: msgspec.Raw
-    is_budget: bool
 
 
 class Slot(NamedTuple):
@@ -60,7 +59,6 @@ class Slot(NamedTuple):
 
     holds: bytes
     leases: bytes
-    seeded: bytes
 
 
 class Names:
@@ -75,7 +73,7 @@ class Names:
         if slot is None:
             if len(self._slots) >= KNOWN:
                 self._slots.clear()
-            slot = self._slots[name] = Slot(*(_key(name, part) for part in ("holds", "leases", "seeded")))
+            slot = self._slots[name] = Slot(_key(name, "holds"), _key(name, "leases"))
         return slot
 
     def rule(self, rule: Rule) -> Known:
@@ -84,9 +82,14 @@ class Names:
             if len(self._rules) >= KNOWN:
                 self._rules.clear()
             wire = msgspec.Raw(_encode(_wire(rule)))
-            key = _key(rule.slot, f"s:{rule.key}")
-            known = self._rules[id(rule)] = Known(rule, key, wire, encode_rule(rule), rule.algorithm in BUDGETS)
+            known = Known(rule, _key(rule.slot, f"s:{rule.key}"), wire, encode_rule(rule))
+            self._rules[id(rule)] = known
         return known
+
+
+def bill_key(slot: str, bill: str) -> bytes:
+    """The mark of a bill that was paid."""
+    return _key(slot, f"paid:{bill}")
 
 
 def probe_key(begin: int, end: int) -> str:

@@ -82,9 +82,8 @@ class Node:
         if self.line is not None:
             return self.line
         if self._opening is None or self._opening.done():
-            self._opening = asyncio.create_task(connect(self.address, self._access, self._script))
-        self._line = await asyncio.shield(self._opening)
-        return self._line
+            self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opening)
 
     async def close(self) -> None:
         if self._opening is not None:
@@ -93,6 +92,11 @@ class Node:
         if self._line is not None:
             self._line.close()
             await self._line.gone
+
+    async def _open(self) -> Line:
+        """Kept here, and not by who asked for it: they may have gone away by now."""
+        self._line = await connect(self.address, self._access, self._script)
+        return self._line
 
 
 class Map(msgspec.Struct, frozen=True):
