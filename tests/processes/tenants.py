@@ -118,11 +118,15 @@ class Clients:
 def kill_workers(family: Family, times: int, clients: Clients) -> None:
     """Kills one worker after the other, each while it has requests under way."""
     for _ in range(times):
-        before = clients.answered
-        family.until(lambda seen=before: clients.answered > seen + 4, "nobody is answered")
-        pids = worker_pids(family)
-        os.kill(pids[0], signal.SIGKILL)
-        family.until(lambda gone=pids[0]: len(worker_pids(family)) == 2 and gone not in worker_pids(family))
+        kill_one(family, clients)
+
+
+def kill_one(family: Family, clients: Clients) -> None:
+    before = clients.answered
+    family.until(lambda: clients.answered > before + 4, "nobody is answered")
+    gone = worker_pids(family)[0]
+    os.kill(gone, signal.SIGKILL)
+    family.until(lambda: len(worker_pids(family)) == 2 and gone not in worker_pids(family))
 
 
 def check_books(family: Family, data: Path) -> None:

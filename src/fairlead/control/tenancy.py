@@ -32,6 +32,7 @@ from fairlead.state.channel import Notice
 from fairlead.state.choice import open_state
 from fairlead.state.keys import KeyWriter
 from fairlead.state.port import State, StateError
+from fairlead.state.proof import prove
 
 log = logging.getLogger("fairlead.control")
 
@@ -79,7 +80,16 @@ class Tenancy:
         state = open_state(self._config.serving.sharing, self._post.limits)
         self._health.limits(lambda: state.trouble)
         self._state = state
+        await self._prove(state)
         await self._follower.catch_up()
+
+    async def _prove(self, state: State) -> None:
+        """A limiter that does not limit must not start."""
+        try:
+            await prove(state)
+        except StateError as error:
+            log.error("limits_unproven", extra={"reason": str(error)})
+            raise SystemExit(os.EX_CONFIG) from None
 
     async def run(self) -> None:
         """Follows keys, journals and leases until it is cancelled."""

@@ -163,6 +163,9 @@ class Guarded:
                 self._fall(error)
         return await self._stand_in.standings([self._divided(rule) for rule in rules])
 
+    def collect(self, most: int = 1000) -> int:
+        return self._stand_in.collect(most)
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()

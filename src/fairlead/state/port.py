@@ -91,8 +91,11 @@ class State(Protocol):
         """How each rule stands for a request of amount 0; changes nothing. Without a state: as if never asked for."""
         ...
 
-    def collect(self) -> None:
-        """Gets rid of some states that are as good as none; to be called now and then, by the control process."""
+    def collect(self, most: int = 1000) -> int:
+        """Gets rid of states that are as good as none, if they do not go by themselves; tells how many those were.
+
+        For the control process, now and then: a call looks at `most` states and goes on where the last one stopped.
+        """
         ...
 
     @property
