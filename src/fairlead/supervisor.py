@@ -23,8 +23,6 @@ LONGEST_DELAY = 10.0
 """Seconds before a child that keeps dying is started again."""
 STEADY = 10.0
 """Seconds after which a child counts as having started well."""
-UNUSABLE = 78
-"""The exit status of a child that another start cannot help (EX_CONFIG of sysexits.h): the family ends with it."""
 GRACE = 5.0
 """Seconds that children have beyond their own draining before they are killed."""
 
@@ -81,7 +79,7 @@ class Supervisor:
             told = self._wait(self._pause(announced))
             for name, status in self._reap():
                 log.warning("child_died", extra={"child": name, "status": status})
-                if status == UNUSABLE:
+                if status == os.EX_CONFIG:  # what another start cannot help
                     self._stop()
                     return 1
             if signal.SIGHUP in told:

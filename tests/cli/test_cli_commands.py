@@ -66,7 +66,7 @@ def test_json_is_all_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
         "line": 1,
         "column": 8,
         "path": "state",
-        "message": "this version keeps state on this machine only; write local",
+        "message": "must be local, redis://host:6379 or valkey://host:6379, or a reference to such a URL",
         "level": "error",
     }
     assert CANARY not in out

@@ -97,3 +97,15 @@ def test_a_broken_configuration(capsys: pytest.CaptureFixture[str]) -> None:
     Path("fairlead.yaml").write_text("x: 1")
     assert main(["explain", "--model", "chat"]) == 1
     assert "fairlead.yaml:1:1: x: unknown key" in capsys.readouterr().err
+
+
+def test_a_tenants_residency_and_demands_are_reasons(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    more = "tenants: {acme: {residency: eu}, own: {require: [self_hosted]}}\n"
+    (tmp_path / "fairlead.yaml").write_text(CONFIG.replace("self_hosted: true", "region: eu, self_hosted: true") + more)
+    report = explained(capsys, "chat", "--tenant", "acme")
+    assert [one["deployment"] for one in report["tried"]] == ["box/x", "box/y"]
+    assert "region 'eu'" in next(one["reason"] for one in report["skipped"] if one["deployment"] == "openai/gpt-4o")
+    report = explained(capsys, "chat", "--tenant", "own")
+    assert [one["deployment"] for one in report["tried"]] == ["box/x", "box/y"]
+    assert main(["explain", "--model", "chat", "--tenant", "acem"]) == 1
+    assert "did you mean 'acme'?" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """Tiers, tenants and limits: what they come to, and what no engine could count."""
 
+import json
+
 import pytest
 
 from fairlead.canonical.limits import DAY, DOLLAR, MONTH, SECOND, Limit
@@ -7,6 +9,7 @@ from fairlead.canonical.routing import Snapshot
 from fairlead.canonical.tenants import Scoped, Tenant
 from fairlead.config.bind import bind
 from fairlead.config.compile import compile_config
+from fairlead.config.limits import written_limits
 from fairlead.config.problems import Findings
 from fairlead.config.shipped import catalog
 from fairlead.config.world import World
@@ -145,3 +148,17 @@ def test_the_version_changes_with_a_limit_and_tells_nothing_of_a_password() -> N
     assert one.version != other.version
     assert "hunter2" not in repr(one) + repr(one.sharing)
     assert snapshot("limits: [{scope: global, concurrency: 1}]").version != snapshot("{}").version
+
+
+def test_limits_are_written_as_they_were_read() -> None:
+    text = """
+tiers:
+  a:
+    requests: [{limit: 10, per: 1s, algorithm: gcra}, {limit: 20k, per: 1h, burst: 7}]
+    input_tokens: {limit: 5, per: 200ms}
+    concurrency: 3
+    budget: {limit: 5.25 USD, per: 1mo, mode: soft, alert: [90]}
+"""
+    limits = snapshot(text).tiers["a"].limits
+    again = snapshot(f"tiers: {{a: {json.dumps(written_limits(limits))}}}").tiers["a"].limits
+    assert again == limits

@@ -26,9 +26,9 @@ def now() -> list[float]:
 
 @pytest.fixture
 def keyring(database: Database, now: list[float]) -> Keyring:
-    return Keyring(database, PEPPER, terms=lambda: TERMS, clock=lambda: now[0])
+    return Keyring(database, lambda: PEPPER, terms=lambda: TERMS, clock=lambda: now[0])
 
 
 @pytest.fixture
 def keyring_on(now: list[float]) -> Callable[[Database], Keyring]:
-    return lambda database: Keyring(database, PEPPER, terms=lambda: TERMS, clock=lambda: now[0])
+    return lambda database: Keyring(database, lambda: PEPPER, terms=lambda: TERMS, clock=lambda: now[0])

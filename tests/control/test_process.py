@@ -11,11 +11,15 @@ from tests.control.secrets.servers import ROOT_TOKEN, Bao, bao
 
 from fairlead.config.load import load
 from fairlead.config.secrets import Fetched
+from fairlead.control.configuring import ConfigPost
 from fairlead.control.process import Control, Post
-from fairlead.control.secrets import keyring
+from fairlead.control.secrets import safe
 from fairlead.control.secrets.store import Machine
+from fairlead.control.tenancy_post import TenancyPost
+from fairlead.database.place import Place
 from fairlead.fakes.provider import serve
 from fairlead.state.board import Board
+from fairlead.state.channel import Notice
 from fairlead.state.keepsake import Keepsake
 
 OLD, NEW = "sk-canary-old-key", "sk-canary-new-key"
@@ -30,7 +34,7 @@ def vault() -> Iterator[Bao]:
 @pytest.fixture
 async def control(vault: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Control]:
     """A control process in this one, an hour before its next look at the vault."""
-    monkeypatch.setattr(keyring, "ASK_AGAIN", 0.1)
+    monkeypatch.setattr(safe, "ASK_AGAIN", 0.1)
     vault.put("llm", openai=OLD)
     async with serve("openai", key=NEW) as provider:
         file = tmp_path / "fairlead.yaml"
@@ -46,10 +50,25 @@ async def control(vault: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert first is not None
         lifeline, end = os.pipe()
         post = Post(
-            host="127.0.0.1", port=0, socket=tmp_path / "socket", watched=(file,), lifeline=lifeline, first=first,
-            compile=lambda fetched: compile_again(fetched=fetched), machine=Machine(environ=environ),
-            keepsake=Keepsake(65536),
-        )  # fmt: skip
+            host="127.0.0.1",
+            port=0,
+            socket=tmp_path / "socket",
+            lifeline=lifeline,
+            config=ConfigPost(
+                watched=(file,),
+                first=first,
+                compile=lambda fetched: compile_again(fetched=fetched),
+                machine=Machine(environ=environ),
+                keepsake=Keepsake(65536),
+            ),
+            tenancy=TenancyPost(
+                place=Place(data=tmp_path),
+                index=tmp_path / "keys",
+                limits=tmp_path / "limits",
+                journals=tmp_path / "journal",
+                machine="m1",
+            ),
+        )
         running = Control(post, Board(1))
         task = asyncio.create_task(running.run())
         try:
@@ -62,7 +81,7 @@ async def control(vault: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 async def until(control: Control, key: str) -> None:
     async with asyncio.timeout(10):
-        while control._serving is None or control._serving.secrets != {"fake": key}:
+        while control.config.serving.secrets != {"fake": key}:
             await asyncio.sleep(0.01)
 
 
@@ -70,8 +89,8 @@ async def test_a_key_that_replaces_a_refused_one_is_fetched_and_used_at_once(con
     await until(control, OLD)
     vault.put("llm", openai=NEW)
     for _ in range(100):
-        control.refresh_credential("fake")
-        control.refresh_credential("nobody")
+        control.heed(Notice("credential", "fake"))
+        control.heed(Notice("credential", "nobody"))
     await until(control, NEW)
 
 

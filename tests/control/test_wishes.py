@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from tests.control.conftest import NOW, TERMS
 
 from fairlead.canonical.limits import Limit
-from fairlead.config.model import Config, Route, Tenant
+from fairlead.config.model import Config, Route
+from fairlead.config.tenancy import Tenant
 from fairlead.control.wishes import RefusedError, Terms, Wish, checked, read, terms_of
 from fairlead.database import keys
 
-LIMIT = {"unit": "requests", "algorithm": "gcra", "limit": 5, "per": 1_000_000}
+LIMITS = {"requests": {"limit": 5, "per": "1s", "algorithm": "gcra"}}
 
 
 def granted(terms: Terms = TERMS, **fields: Any) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def granted(terms: Terms = TERMS, **fields: Any) -> dict[str, Any]:
         ("tenant", "acme", "acme"),
         ("tenant", "", ""),
         ("tier", "paid", "paid"),
-        ("limits", [LIMIT], (Limit(unit="requests", algorithm="gcra", limit=5, per=1_000_000),)),
+        ("limits", LIMITS, (Limit(unit="requests", algorithm="gcra", limit=5, per=1_000_000),)),
         ("models", ["chat", "gpt-4*", "chat"], ("chat", "gpt-4*")),
         ("routes", ["gpt-*", "chat"], ("gpt-*", "chat")),
         ("cidrs", ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"], ("10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32")),
@@ -53,8 +54,8 @@ def test_a_good_value_is_stored(field: str, value: Any, stored: Any) -> None:
         ("name", None, "Expected `str`, got `null`"),
         ("tenant", "acmee", "tenant is 'acmee', which the configuration does not have; did you mean 'acme'?"),
         ("tier", "gold", "tier is 'gold', which the configuration does not have"),
-        ("limits", {"requests": 5}, "limits cannot be used: Expected `array`"),
-        ("limits", [{**LIMIT, "unit": "cats"}], "limits cannot be used: Invalid enum value 'cats'"),
+        ("limits", {"requests": 5}, "limits cannot be used: limits.requests: must be a list, not a single value"),
+        ("limits", {"cats": {}}, "limits cannot be used: limits.cats: unknown key 'cats'"),
         ("models", ["nothing"], "models has 'nothing', which no route serves"),
         ("models", ["g*t"], "a * may stand at a model's end"),
         ("models", ["two words"], "a * may stand at a model's end"),
@@ -91,7 +92,7 @@ def test_a_bad_value_is_refused_by_name(field: str, value: Any, message: str) ->
 )  # fmt: skip
 def test_a_field_that_nobody_may_write_is_refused(field: str) -> None:
     with pytest.raises(RefusedError, match="unknown field") as caught:
-        granted(**{"name": "x", field: "y"})
+        granted(TERMS, **{"name": "x", field: "y"})
     assert (caught.value.code, caught.value.param) == ("invalid_request_error", field)
 
 
@@ -114,7 +115,9 @@ def test_without_a_configuration_any_name_is_taken() -> None:
 
 def test_the_terms_are_those_of_the_configuration() -> None:
     config = Config(tenants={"acme": Tenant()}, routes=(Route(model="chat", deployments=()),))
-    assert (terms_of(config).tenants, terms_of(config).routes) == ({"acme"}, {"chat"})
+    terms = terms_of(config)
+    assert terms.tenants == frozenset({"acme"})
+    assert terms.routes == frozenset({"chat"})
 
 
 JSON = st.recursive(

@@ -68,7 +68,7 @@ def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_p
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:
-        if name.split(".", maxsplit=1)[0] == "psycopg":
+        if name.partition(".")[0] == "psycopg":
             raise ModuleNotFoundError(name=name)
         return real(name, *rest)
 

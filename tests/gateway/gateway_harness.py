@@ -26,7 +26,7 @@ from fairlead.canonical.routing import (
     Snapshot,
     Timeouts,
 )
-from fairlead.canonical.tenants import VirtualKey
+from fairlead.canonical.tenants import Tenant, VirtualKey
 from fairlead.fakes import Provider, Script, serve
 from fairlead.gateway.callers import Callers
 from fairlead.gateway.holds import Holds
@@ -224,7 +224,11 @@ async def gateway(
             routes=(Route(model="chat", choices=choices, retry=retry, timeouts=timeouts, **route),),
             pepper=PEPPER,
             secrets={f"key-{number}": PROVIDER_KEY for number in range(len(kinds))},
-            **{"keys": known_keys(VirtualKey(id="k1", tenant="acme")), **(snapshot or {})},
+            **{
+                "keys": known_keys(VirtualKey(id="k1", tenant="acme")),
+                "tenants": {"acme": Tenant(name="acme")},
+                **(snapshot or {}),
+            },
         )
         path = tmp_path / "requests.journal"
         client = Client()
@@ -238,9 +242,16 @@ async def gateway(
             if notice.kind == "seed" and notice.rule:
                 asyncio.get_running_loop().create_task(state.seed(Spending(notice.rule, ())))
 
-        callers = Callers(generation=lambda: 0, wall=time.time, wanted=lambda issuer: heed(Notice("issuer", issuer)))
-        holds = Holds(state, "test", tell=heed, written=journal.flush)
+        callers = Callers(
+            generation=lambda: 0,
+            clock=time.monotonic,
+            wall=time.time,
+            wanted=lambda issuer: heed(Notice("issuer", issuer)),
+        )
+        holds = Holds("test", tell=heed, written=journal.flush)
+        holds.state = state
         world = World(client, journal, callers, holds, Random(1))
+        world.tell = heed
         world.adopt(served)
         server = Server(Port(world, lambda: True), limits or Limits())
         port = await server.listen("127.0.0.1", 0)
@@ -249,7 +260,7 @@ async def gateway(
         finally:
             await server.drain(0.0)
             await client.close()
-            await world.holds.close()
-            world.counter.close()
+            await world.holds.settled()
             await state.close()
+            world.counter.close()
             world.journal.close()

@@ -18,8 +18,11 @@ from tests.processes.test_secrets import control_of, reachable, take
 
 from fairlead.config.load import load
 from fairlead.config.secrets import Fetched
-from fairlead.control.process import Kept, Post
+from fairlead.control.configuring import ConfigPost, Kept
+from fairlead.control.process import Post
 from fairlead.control.secrets.store import Machine
+from fairlead.control.tenancy_post import TenancyPost
+from fairlead.database.place import Place
 from fairlead.state.keepsake import Keepsake
 
 CANARIES = {
@@ -225,12 +228,38 @@ def test_no_repr_shows_a_secret(tmp_path: Path) -> None:
     assert loaded.snapshot is not None
     assert set(loaded.snapshot.secrets) == {"by-env", "by-file", "by-vault", "by-text"}
     assert loaded.admin_key == CANARIES["admin"]
+    config_post = ConfigPost(
+        watched=(),
+        compile=lambda _: loaded,
+        first=loaded.snapshot,
+        machine=Machine(environ=environ),
+        keepsake=Keepsake(4096),
+    )
+    tenancy = TenancyPost(
+        place=Place(data=tmp_path, url=loaded.database), index=tmp_path, limits=tmp_path, journals=tmp_path, machine="m"
+    )
     post = Post(
-        host="h", port=1, socket=tmp_path, watched=(), lifeline=0, compile=lambda _: loaded, first=loaded.snapshot,
-        admin_key=loaded.admin_key, machine=Machine(environ=environ), keepsake=Keepsake(4096),
-    )  # fmt: skip
+        host="h",
+        port=1,
+        socket=tmp_path,
+        lifeline=0,
+        admin_key=loaded.admin_key,
+        config=config_post,
+        tenancy=tenancy,
+    )
     kept = Kept(loaded.snapshot, dict(fetched.values))
-    for thing in (loaded, loaded.config, loaded.snapshot, fetched, post, kept, post.machine, loaded.problems):
+    for thing in (
+        loaded,
+        loaded.config,
+        loaded.snapshot,
+        fetched,
+        post,
+        config_post,
+        tenancy,
+        kept,
+        config_post.machine,
+        loaded.problems,
+    ):
         sinks.take(type(thing).__name__, repr(thing), str(thing), f"{[thing]}")
     assert "vault://secret/data/llm#vault" in repr(loaded.config)
     assert sinks.leaks() == {}

@@ -76,8 +76,8 @@ def test_a_mac_must_be_the_same_to_its_last_byte(folder: Path, index: Callable[[
         other = bytearray(mac(1))
         other[place] ^= 1
         assert found.find(bytes(other)) is None
-    for other_length in (b"", mac(1)[:31], mac(1)[:16], mac(1) + b"x"):
-        assert found.find(other_length or b"x") is None
+    for other_length in (mac(1)[:31], mac(1)[:16], mac(1) + b"x"):
+        assert found.find(other_length) is None
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -92,7 +92,7 @@ def test_every_look_up_compares_whole_macs_in_constant_time(
         compared.append((bytes(one), other))
         return real(one, other)
 
-    monkeypatch.setattr(module.hmac, "compare_digest", watched)
+    monkeypatch.setattr(hmac, "compare_digest", watched)
     assert (index().find(mac(1 if known else 2)) is not None) is known
     assert [len(one) for pair in compared for one in pair] == [32, 32]
 

@@ -47,6 +47,7 @@ def _explain(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     _json(parser)
     parser.add_argument("--model", metavar="M", required=True, help="the model that the request asks for")
+    parser.add_argument("--tenant", metavar="T", help="whose request it is: its residency and demands hold")
     parser.add_argument("--tools", action="store_true", help="the request has tools")
     parser.add_argument("--images", action="store_true", help="the request has images")
 

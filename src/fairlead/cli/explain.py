@@ -17,7 +17,7 @@ from fairlead.config.problems import did_you_mean
 from fairlead.config.references import remote_credentials
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes
-from fairlead.policy.select import Needs, consider
+from fairlead.policy.select import Needs, consider, for_tenant
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,8 +31,14 @@ def run(args: argparse.Namespace) -> int:
         names = [route.model for route in loaded.snapshot.routes]
         print(f"fairlead explain: no route serves {args.model!r}{did_you_mean(args.model, names)}", file=sys.stderr)
         return 1
+    tenant = loaded.snapshot.tenants.get(args.tenant or "")
+    if args.tenant and tenant is None:
+        hint = did_you_mean(args.tenant, loaded.snapshot.tenants)
+        print(f"fairlead explain: there is no tenant {args.tenant!r}{hint}", file=sys.stderr)
+        return 1
+    needs = for_tenant(Needs(tools=args.tools, images=args.images), tenant)
     asked_later = set(remote_credentials(loaded.config)) if loaded.config else set()
-    explained = _explained(route, args, set(loaded.snapshot.secrets) | asked_later)
+    explained = _explained(route, args.model, needs, set(loaded.snapshot.secrets) | asked_later)
     if args.json:
         print_json(explained)
     else:
@@ -40,15 +46,14 @@ def run(args: argparse.Namespace) -> int:
     return 0 if explained["tried"] else 1
 
 
-def _explained(route: Route, args: argparse.Namespace, secrets: set[str]) -> dict[str, Any]:
-    needs = Needs(tools=args.tools, images=args.images)
+def _explained(route: Route, model: str, needs: Needs, secrets: set[str]) -> dict[str, Any]:
     usable, skipped = consider(route, Fleet(Random(0)), 0.0, needs=needs, secrets=secrets)
     return {
-        "model": args.model,
+        "model": model,
         "route": route.model,
         "select": route.select,
         "attempts": {"same_deployment": 1 + route.retry.attempts, "all": route.retry.max_attempts},
-        "tried": [_tried(choice, args.model) for choice in usable],
+        "tried": [_tried(choice, model) for choice in usable],
         "skipped": [{"deployment": skip.deployment, "reason": skip.reason} for skip in skipped],
     }
 

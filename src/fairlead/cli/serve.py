@@ -104,6 +104,9 @@ def _plan(args: argparse.Namespace, file: str | None, loading: Callable[..., Loa
     admin = _address(args.admin_listen, "--admin-listen") or config.admin.listen
     if config.admin.key is None and not is_loopback(admin.host):
         raise UnusableError(f"without admin.key the admin port listens on loopback only, not on {admin.host}")
+    if loaded.snapshot.open and not is_loopback(listen.host):
+        where = format_address(listen)
+        sys.stderr.write(f"no keys in the configuration: on {where} only keys of 'fairlead keys create' are taken\n")
     data = Path(args.data or config.data)
     return Plan(
         listen=listen,

@@ -4,6 +4,7 @@ It must not know YAML, keys' secrets or traffic.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from fairlead.canonical import limits as canonical
 from fairlead.canonical import tenants
@@ -11,6 +12,8 @@ from fairlead.canonical.limits import DAY, MONTH, SECOND, WEEK, Limit
 from fairlead.config import tenancy
 from fairlead.config.model import Config
 from fairlead.config.problems import Findings, did_you_mean
+from fairlead.config.tenancy import format_money
+from fairlead.config.units import format_duration
 
 RATES: tuple[canonical.Unit, ...] = ("requests", "tokens", "input_tokens", "output_tokens")
 CALENDAR = (DAY, WEEK, MONTH)
@@ -24,6 +27,23 @@ LONGEST = 400 * DAY
 def limits_of(section: tenancy.Limits) -> tuple[Limit, ...]:
     """Every line of a tier, or of something of its shape."""
     return tuple(_lines(section))
+
+
+def written_limits(limits: tuple[Limit, ...]) -> dict[str, Any]:
+    """Limits as users would write them in a tier: the inverse of `limits_of`."""
+    found: dict[str, Any] = {}
+    for limit in limits:
+        per: dict[str, Any] = {"per": format_duration(limit.per / SECOND)}
+        if limit.unit == "concurrency":
+            found["concurrency"] = limit.limit
+        elif limit.unit == "money":
+            line = {"limit": format_money(limit.limit), **per, "window": limit.algorithm}
+            line |= {"mode": "hard" if limit.hard else "soft", "alert": list(limit.alerts)}
+            found.setdefault("budget", []).append(line)
+        else:
+            line = {"limit": limit.limit, **per, "burst": limit.burst, "algorithm": limit.algorithm}
+            found.setdefault(limit.unit, []).append(line)
+    return found
 
 
 def check_limits(section: tenancy.Limits, findings: Findings, *, path: str) -> None:

@@ -129,9 +129,7 @@ class Limits(Section, frozen=True, kw_only=True):
     tokens: Annotated[tuple[Rate, ...], ONE_OR_MANY, Doc(description="Input and output tokens together.")] = ()
     input_tokens: Annotated[tuple[Rate, ...], ONE_OR_MANY, Doc(description="Input tokens.")] = ()
     output_tokens: Annotated[tuple[Rate, ...], ONE_OR_MANY, Doc(description="Output tokens.")] = ()
-    concurrency: Annotated[
-        Annotated[int, whole(1, MOST)] | None, Doc(description="Requests under way at the same time.")
-    ] = None
+    concurrency: Annotated[Amount | None, Doc(description="Requests under way at the same time.")] = None
     budget: Annotated[tuple[Budget, ...], ONE_OR_MANY, Doc(description="Money.")] = ()
 
 

@@ -128,7 +128,7 @@ class Admin:
     def _check(self, exchange: Exchange) -> None:
         """Raises RefusedError unless the caller may use this port."""
         host, origin = (exchange.headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
-        if origin and urlsplit(origin).netloc.lower() != host.lower():
+        if origin and origin.partition("://")[2].lower() != host.lower():
             raise RefusedError("cross_origin", "a page of another site may not use the admin port")
         if not self._guarded:
             # Open on loopback. A page whose name was made to point here must not be let in with whoever reads it.

@@ -173,7 +173,7 @@ class Configuring:
         if loaded.snapshot is None:
             return
         self._health.accepted(loaded.snapshot.version)
-        self._door.take(loaded.admin_key)
+        self._guard(loaded.admin_key)
         warnings = [str(problem) for problem in loaded.problems]
         if fresh := [warning for warning in warnings if warning not in self._told]:
             log.warning("config_warnings", extra={"problems": fresh})
@@ -209,8 +209,11 @@ class Configuring:
         generation = self._publish_with(snapshot)
         log.info("config_published", extra={"version": snapshot.version, "generation": generation})
         fixed = [name for name in AT_START if getattr(snapshot.server, name) != getattr(self._post.first.server, name)]
-        if fixed:
-            log.warning("restart_needed", extra={"changed": [f"server.{name}" for name in fixed]})
+        changed = [f"server.{name}" for name in fixed]
+        if self._serving is not None and snapshot.sharing != self._serving.sharing:
+            changed.append("state")
+        if changed:
+            log.warning("restart_needed", extra={"changed": changed})
         self._rotation.published(snapshot, self._serving, generation)
         self._serving = snapshot
         kept = Kept(snapshot, dict(self._safe.fetched.values))

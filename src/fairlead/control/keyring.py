@@ -12,7 +12,8 @@ from msgspec import UNSET
 from sqlalchemy import Connection
 
 from fairlead.canonical import credential
-from fairlead.canonical.limits import Limit
+from fairlead.canonical.tenants import VirtualKey
+from fairlead.config.limits import written_limits
 from fairlead.control.wishes import RefusedError, Terms, Wish, checked, one_line
 from fairlead.database import keys as rows
 from fairlead.database.engine import Database
@@ -32,7 +33,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     tenant: str
     tier: str
-    limits: tuple[Limit, ...]
+    limits: dict[str, Any]
+    """Written as in a tier of the configuration."""
     models: tuple[str, ...]
     routes: tuple[str, ...]
     cidrs: tuple[str, ...]
@@ -69,7 +71,7 @@ class Keyring:
     def __init__(
         self,
         database: Database,
-        pepper: bytes,
+        pepper: Callable[[], bytes],
         *,
         terms: Callable[[], Terms],
         clock: Callable[[], float],
@@ -120,6 +122,12 @@ class Keyring:
             _living(connection, id)
             return _shown(_there(rows.change(connection, id, values)), now)
 
+    def limited(self, id: str) -> VirtualKey:  # noqa: A002
+        """What of the key its limits depend on."""
+        with self._database.reading() as connection:
+            key = _existing(connection, id)
+        return VirtualKey(id=key.id, tenant=key.tenant, tier=key.tier, limits=key.limits)
+
     def revoke(self, id: str) -> Shown:  # noqa: A002
         """Ends the key for good; to revoke it again changes nothing."""
         now = self._clock()
@@ -165,7 +173,8 @@ def _there(key: Key | None) -> Key:
 def _shown(key: Key, now: float) -> Shown:
     values = msgspec.structs.asdict(key)
     del values["version"]
-    return Shown(**{**values, "state": _state(key, now), "tags": dict(key.tags)})
+    shown = {"state": _state(key, now), "tags": dict(key.tags), "limits": written_limits(key.limits)}
+    return Shown(**{**values, **shown})
 
 
 def _state(key: Key, now: float) -> State:

@@ -44,7 +44,9 @@ class Follower:
         while True:
             await self.catch_up()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), LOOK_EVERY)
+                # Not wait_for: in Python 3.11 that forgets a cancellation that comes together with the event.
+                async with asyncio.timeout(LOOK_EVERY):
+                    await self._nudged.wait()
             self._nudged.clear()
 
     def nudge(self) -> None:

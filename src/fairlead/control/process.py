@@ -5,7 +5,6 @@ the admin port. Killing it stops no request: workers go on with what they have, 
 """
 
 import asyncio
-import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -59,11 +58,11 @@ class Control:
         self._board = board
         self._stop = asyncio.Event()
         self._client = Client()
-        self._publisher = Publisher(self._heed)
+        self._publisher = Publisher(self.heed)
         self._issuers = Issuers(self._client, self._publish_again)
         self._health = Health(board)
-        self._config = Configuring(post.config, board, self._health, publish=self._publish, guard=self._guard)
-        self._tenancy = _tenancy(post.tenancy, board, self._config, self._health)
+        self.config = Configuring(post.config, board, self._health, publish=self._publish, guard=self._guard)
+        self._tenancy = _tenancy(post.tenancy, board, self.config, self._health)
         entries = (*self._health.entries(), *self._tenancy.entries())
         clock = asyncio.get_running_loop().time
         self._admin = Admin(entries, post.admin_key, clock, guarded=post.admin_guarded)
@@ -72,26 +71,35 @@ class Control:
         """Publishes and answers until SIGTERM or the supervisor's end. SIGHUP compiles the configuration anew."""
         running = asyncio.get_running_loop()
         running.add_signal_handler(signal.SIGTERM, self._stop.set)
-        running.add_signal_handler(signal.SIGHUP, self._config.reload)
+        running.add_signal_handler(signal.SIGHUP, self.config.reload)
         running.add_reader(self._post.lifeline, self._orphaned)
         self._publisher.generation = max((figures.generation for figures in self._board.all()), default=0)
-        await self._config.start()
+        await self.config.start()
         await self._tenancy.start()
         await self._issuers.tried(FIRST_KEYS)
         await self._publisher.listen(self._post.socket)
         server = Server(self._admin, Limits(body=LARGEST_BODY), refuse=refuse)
         await server.listen(self._post.host, self._post.port, reuse_port=True)
-        following = asyncio.create_task(self._config.run())
-        await self._stop.wait()
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        await self._until_told_to_stop()
         await server.drain(1.0)
         await self._tenancy.close()
-        await self._config.close()
+        await self.config.close()
         self._issuers.close()
         await self._client.close()
         await self._publisher.close()
+
+    async def _until_told_to_stop(self) -> None:
+        """Follows everything. What ends by itself ends by a fault: then the supervisor starts another process."""
+        tasks = [asyncio.ensure_future(work) for work in (self.config.run(), self._tenancy.run(), self._told())]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _told(self) -> None:
+        await self._stop.wait()
 
     def _publish(self, snapshot: Snapshot) -> int:
         self._issuers.watch(snapshot.issuers)
@@ -99,18 +107,18 @@ class Control:
 
     def _publish_again(self) -> None:
         """The configuration that holds, with the keys that issuers have now."""
-        self._publisher.publish(self._issuers.filled(self._config.serving))
+        self._publisher.publish(self._issuers.filled(self.config.serving))
 
     def _guard(self, key: str | None) -> None:
         self._admin.guard(key)
 
-    def _heed(self, notice: Notice) -> None:
+    def heed(self, notice: Notice) -> None:
         """What a worker has noticed."""
         match notice.kind:
             case "issuer":
                 self._issuers.wanted(notice.name)
             case "credential":
-                self._config.refresh_credential(notice.name)
+                self.config.refresh_credential(notice.name)
             case "seed" | "alert":
                 self._tenancy.heed(notice)
 

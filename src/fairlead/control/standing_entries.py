@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from fairlead.canonical.limits import Rule
-from fairlead.canonical.tenants import Tenant, VirtualKey
+from fairlead.canonical.tenants import Tenant
 from fairlead.control.admin import Answer, Call, Entry
 from fairlead.control.configuring import Configuring
 from fairlead.control.desk import Desk
@@ -61,8 +61,7 @@ class StandingEntries:
     async def _key(self, call: Call) -> Answer:
         key = next((one for one in self._config.serving.keys.values() if one.id == call.id), None)
         if key is None:
-            shown = await self._desk.do(lambda: self._keyring.get(call.id))
-            key = VirtualKey(id=shown.id, tenant=shown.tenant, tier=shown.tier, limits=shown.limits)
+            key = await self._desk.do(lambda: self._keyring.limited(call.id))
         return Answer({"id": key.id, "limits": await self._stand(self._rules().of_key(key))})
 
     def _rules(self) -> Rules:

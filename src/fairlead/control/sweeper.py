@@ -49,6 +49,7 @@ class Sweeper:
             await asyncio.sleep(SWEEP_EVERY)
             try:
                 await self.sweep(wall())
+                self._state.collect()
             except StateError:
                 continue
 

@@ -6,6 +6,7 @@ It puts together what the modules beside it know apart. Only the control process
 import asyncio
 import contextlib
 import logging
+import os
 import time
 
 from fairlead.canonical.limits import Rule
@@ -31,7 +32,6 @@ from fairlead.state.channel import Notice
 from fairlead.state.choice import open_state
 from fairlead.state.keys import KeyWriter
 from fairlead.state.port import State, StateError
-from fairlead.supervisor import UNUSABLE
 
 log = logging.getLogger("fairlead.control")
 
@@ -55,8 +55,7 @@ class Tenancy:
         self._journal = Journal(
             post.journals / f"lost-{time.time_ns() // 1_000_000}.journal", asyncio.get_running_loop()
         )
-        self._state: State | None = None
-        self._running: list[asyncio.Task[None]] = []
+        self._state: State
         self._seeding: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._told: set[Notice] = set()
 
@@ -74,16 +73,20 @@ class Tenancy:
             await self._desk.do(lambda: schema.prepare(self._database))
         except UnfitError as unfit:
             log.error("database_unfit", extra={"reason": str(unfit)})
-            raise SystemExit(UNUSABLE) from None
+            raise SystemExit(os.EX_CONFIG) from None
         except DatabaseError:
             pass  # the follower says so, and goes on trying
-        self._state = state = await open_state(self._config.serving.sharing, self._post.limits)
+        state = open_state(self._config.serving.sharing, self._post.limits)
         self._health.limits(lambda: state.trouble)
-        sweeper = Sweeper(state, self._ledger, self._journal, machine=self._post.machine, slots=self._slots)
+        self._state = state
         await self._follower.catch_up()
-        self._running = [
-            asyncio.create_task(work) for work in (self._follower.run(), self._ledger.run(), sweeper.run(time.time))
-        ]
+
+    async def run(self) -> None:
+        """Follows keys, journals and leases until it is cancelled."""
+        sweeper = Sweeper(self._state, self._ledger, self._journal, machine=self._post.machine, slots=self._slots)
+        async with asyncio.TaskGroup() as group:
+            for work in (self._follower.run(), self._ledger.run(), sweeper.run(time.time)):
+                group.create_task(work)
 
     def heed(self, notice: Notice) -> None:
         """A worker needs a budget's past, or tells that one is used up to a degree."""
@@ -100,7 +103,7 @@ class Tenancy:
     async def seed(self, rule: Rule) -> None:
         """Tells the state what the ledger knows of a budget's past, unless it has a state already."""
         spending = await self._ledger.spending(rule, time.time_ns() // 1000)
-        if spending is not None and self._state is not None:
+        if spending is not None:
             with contextlib.suppress(StateError):
                 await self._state.seed(spending)
 
@@ -109,13 +112,11 @@ class Tenancy:
         for rule in rules:
             if rule.unit == "money":
                 await self.seed(rule)
-        if self._state is None:
-            raise StateError("the state is not open yet; try again in a moment")
         standings = await self._state.standings(rules)
         return [(rule, one.remaining, one.reset) for rule, one in zip(rules, standings, strict=True)]
 
     async def close(self) -> None:
-        tasks = [*self._running, *self._seeding.values()]
+        tasks = list(self._seeding.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -123,8 +124,7 @@ class Tenancy:
         await self._ledger.close()
         await self._follower.close()
         await asyncio.to_thread(self._desk.close)
-        if self._state is not None:
-            await self._state.close()
+        await self._state.close()
         self._journal.close()
         self._index.close()
         self._database.close()

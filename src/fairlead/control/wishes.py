@@ -164,9 +164,9 @@ def _cidrs(values: tuple[str, ...], _terms: Terms, _now: float) -> tuple[str, ..
         raise _refuse("cidrs", f"must hold networks such as 10.0.0.0/8: {shown(str(error))}") from None
 
 
-def _limits(text: msgspec.Raw, terms: Terms, _now: float) -> tuple[Limit, ...]:
+def _limits(text: msgspec.Raw, _terms: Terms, _now: float) -> tuple[Limit, ...]:
     try:
-        return terms.read_limits(bytes(text))
+        return read_limits(bytes(text))
     except (ValueError, RecursionError) as error:
         raise _refuse("limits", f"cannot be used: {error}") from None
 

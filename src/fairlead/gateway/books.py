@@ -26,6 +26,7 @@ from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
 from fairlead.journal.note import Note, encode_note
 from fairlead.policy.estimate import Amounts, Estimate, partial, spent
+from fairlead.state.channel import Notice
 from fairlead.state.port import Hold, Settlement
 
 NOTHING = spent(None, None)
@@ -116,6 +117,8 @@ class Books:
         if isinstance(result, Failed):
             self._release()
             self._settle(self._of_attempt, NOTHING)
+            if result.kind == "auth":
+                self._world.tell(Notice("credential", step.deployment.credential))
             self._entered(name, started_at, lasted, result)
             return result
         attempt = AttemptRecord(

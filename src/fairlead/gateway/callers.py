@@ -15,6 +15,7 @@ from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.routing import Snapshot
 from fairlead.canonical.tenants import Issuer, VirtualKey
 from fairlead.gateway.bearers import Bearers, inherited
+from fairlead.gateway.guesses import Guesses
 from fairlead.gateway.presented import presented
 from fairlead.http.server import Exchange
 from fairlead.policy.claims import Known
@@ -52,14 +53,17 @@ class Callers:
         self,
         *,
         generation: Callable[[], int],
+        clock: Callable[[], float],
         wall: Callable[[], float],
         wanted: Callable[[str], None],
     ) -> None:
         self.index: Index | None = None
         """None: only the configuration's keys are known."""
         self._generation = generation
+        self._clock = clock
         self._wall = wall
         self.wanted = wanted
+        self._guesses = Guesses()
         self._seen = -1
         self._snapshot = Snapshot(version="", routes=())
         self._issuers: tuple[Issuer, ...] = ()
@@ -88,7 +92,17 @@ class Callers:
         said = presented(exchange.headers, exchange.query)
         if said is None:
             raise GatewayError("invalid_api_key", "no API key was given; send it as 'Authorization: Bearer <key>'")
-        caller = self._remembered.get(said) or self._found(said)
+        caller = self._remembered.get(said)
+        if caller is None:
+            self._guesses.check(exchange.peer, self._clock())
+        try:
+            return self._proven(said, caller or self._found(said), exchange)
+        except GatewayError:
+            self._guesses.failed(exchange.peer, self._clock())
+            raise
+
+    def _proven(self, said: bytes, caller: Caller | None, exchange: Exchange) -> VirtualKey:
+        """The key, once it is known that it is good now and here."""
         key = caller.key if caller else self._bearers.caller(said)
         if key is None or (key.expires_at is not None and self._wall() >= key.expires_at):
             raise GatewayError("invalid_api_key", "the API key is not known here; check it, or ask for a new one")
@@ -110,11 +124,19 @@ class Callers:
             key = self._by_mac(self._snapshot.old_pepper, said)
         if key is None:
             return None
+        self._check_known(key)
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
         caller = Caller(key, tuple(ipaddress.ip_network(cidr) for cidr in key.cidrs))
         self._remembered[said] = caller
         return caller
+
+    def _check_known(self, key: VirtualKey) -> None:
+        """A key outlives the configuration it was made for: without its tenant and tier, its bounds are not known."""
+        if key.tenant and key.tenant not in self._snapshot.tenants:
+            raise GatewayError("invalid_api_key", "the tenant of this API key is not served here any more")
+        if key.tier and key.tier not in self._snapshot.tiers:
+            raise GatewayError("invalid_api_key", "the tier of this API key does not exist here any more")
 
     def _by_mac(self, pepper: bytes, said: bytes) -> VirtualKey | None:
         mac = credential.mac(pepper, said)

@@ -8,7 +8,6 @@ hold that nobody renews looks there first, so that nothing is counted twice or f
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from math import ceil
 from typing import TYPE_CHECKING
 
 from fairlead.canonical.errors import GatewayError
@@ -46,11 +45,11 @@ MOST_UNSETTLED = 100_000
 class Holds:
     """The holds of one worker."""
 
-    def __init__(
-        self, state: State, prefix: str, *, tell: Callable[[Notice], None], written: Callable[[], None]
-    ) -> None:
+    state: State
+    """Where it is counted; a worker learns that with its first snapshot."""
+
+    def __init__(self, prefix: str, *, tell: Callable[[Notice], None], written: Callable[[], None]) -> None:
         """`prefix` makes a hold's name unique over all machines; `written` sees that records are in the journal."""
-        self._state = state
         self._prefix = prefix
         self._tell = tell
         self._written = written
@@ -97,11 +96,11 @@ class Holds:
         while True:
             await asyncio.sleep(RENEW_EVERY)
             with contextlib.suppress(StateError):
-                await self._state.renew(list(self._held.values()))
+                await self.state.renew(list(self._held.values()))
             if self._ended:
                 self.settle(())
 
-    async def close(self) -> None:
+    async def settled(self) -> None:
         """Waits for the settlements under way."""
         if self._settling is not None:
             await self._settling
@@ -114,7 +113,7 @@ class Holds:
         name = f"{books.hold}.{books.reserved}"
         note = books.note()
         try:
-            verdict = await self._state.reserve(name, demands, note, strict=strict)
+            verdict = await self.state.reserve(name, demands, note, strict=strict)
             if isinstance(verdict, Unseeded):
                 verdict = await self._seeded(name, demands, note, strict=strict)
         except StateError:
@@ -129,11 +128,11 @@ class Holds:
         """Asks the control process for the past of whatever slot has none, and tries again until it is there."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SEEDING
-        verdict: Verdict = await self._state.reserve(name, demands, note, strict=strict)
+        verdict: Verdict = await self.state.reserve(name, demands, note, strict=strict)
         while isinstance(verdict, Unseeded) and loop.time() < deadline:
             self._tell(Notice("seed", rule=verdict.rule))
             await asyncio.sleep(SEED_POLL)
-            verdict = await self._state.reserve(name, demands, note, strict=strict)
+            verdict = await self.state.reserve(name, demands, note, strict=strict)
         return verdict
 
     def _alert(self, demands: Sequence[Demand], granted: Granted) -> None:
@@ -160,7 +159,7 @@ class Holds:
             batch, self._ended = self._ended, []
             self._written()
             try:
-                await self._state.settle(batch)
+                await self.state.settle(batch)
             except StateError:
                 self._ended = batch + self._ended
                 break
@@ -191,16 +190,15 @@ def refused(demands: Sequence[Demand], standings: Sequence[Standing]) -> tuple[G
 
 def limit_fields(demands: Sequence[Demand], standings: Sequence[Standing]) -> str:
     """OpenAI's `x-ratelimit-*` header lines for the tightest limit on requests and on tokens, and what a budget has."""
-    tightest: dict[str, tuple[float, str]] = {}
+    tightest: dict[str, tuple[float, int, Standing]] = {}
     for demand, standing in zip(demands, standings, strict=True):
         rule = demand.rule
-        unit = _TOLD.get(rule.unit)
-        if unit is None:
-            continue
-        share = standing.remaining / rule.limit
-        if unit not in tightest or share < tightest[unit][0]:
-            tightest[unit] = (share, _FIELDS[unit](rule.limit, standing))
-    return "".join([lines for _, lines in tightest.values()])
+        told = _TOLD.get(rule.unit)
+        if told is not None:
+            share = standing.remaining / rule.limit
+            if told not in tightest or share < tightest[told][0]:
+                tightest[told] = (share, rule.limit, standing)
+    return "".join([_FIELDS[told](limit, standing) for told, (_, limit, standing) in tightest.items()])
 
 
 def _rates(unit: str) -> Callable[[int, Standing], str]:
@@ -228,12 +226,13 @@ _FIELDS: dict[str, Callable[[int, Standing], str]] = {
 
 
 def _duration(micros: int) -> str:
-    """As Go writes durations, and OpenAI with it: `6m0s`, `1.5s`, `12ms`; rounded up to milliseconds."""
-    millis = ceil(micros / 1000)
+    """As Go writes durations, and OpenAI with it: `6m0s`, `1.500s`, `12ms`; rounded up to milliseconds."""
+    millis = -(-micros // 1000)
     if millis < 1000:
         return f"{millis}ms"
-    minutes, millis = divmod(millis, 60_000)
-    seconds = f"{millis / 1000:g}s"
-    if minutes < 60:
-        return f"{minutes}m{seconds}" if minutes else seconds
-    return f"{minutes // 60}h{minutes % 60}m{seconds}"
+    seconds, millis = divmod(millis, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    rest = f"{seconds}.{millis:03d}s" if millis else f"{seconds}s"
+    if not minutes:
+        return rest
+    return f"{minutes}m{rest}" if minutes < 60 else f"{minutes // 60}h{minutes % 60}m{rest}"

@@ -31,8 +31,8 @@ from fairlead.http.server import Limits, Server
 from fairlead.journal import Journal
 from fairlead.state.board import Board, Figures
 from fairlead.state.channel import Notice, Published, Subscriber
+from fairlead.state.choice import open_state
 from fairlead.state.keys import KeyIndex
-from fairlead.state.local import LocalState
 
 log = logging.getLogger("fairlead.gateway")
 
@@ -75,17 +75,18 @@ class Worker:
         self._client = Client()
         self._subscriber = Subscriber(post.socket, self._adopt)
         self._holds = Holds(
-            LocalState(post.state),
             f"{post.machine}-{os.getpid():x}-{time.time_ns() // 1_000_000:x}",
             tell=self._subscriber.tell,
             written=self._journal.flush,
         )
         self._callers = Callers(
             generation=lambda: board.keys_generation,
+            clock=time.monotonic,
             wall=time.time,
             wanted=lambda issuer: self._subscriber.tell(Notice("issuer", issuer)),
         )
         self._world = World(self._client, self._journal, self._callers, self._holds, Random())
+        self._world.tell = self._subscriber.tell
         self._server: Server | None = None
 
     async def run(self) -> None:
@@ -95,7 +96,10 @@ class Worker:
         running.add_reader(self._post.lifeline, self._told_to_stop)
         background = [asyncio.create_task(self._subscriber.run()), asyncio.create_task(self._holds.renew())]
         try:
-            await self._until(self._arrived, self._stop)
+            await self._until(self._arrived, self._stop, *background)
+            for task in background:
+                if task.done():
+                    task.result()  # a snapshot that cannot be used must not leave a worker that waits for ever
             if not self._stop.is_set():
                 await self._serve(self._world.snapshot)
         finally:
@@ -103,7 +107,9 @@ class Worker:
                 task.cancel()
             await self._client.close()
             self._world.counter.close()
-            await self._holds.close()
+            if self._arrived.is_set():
+                await self._holds.settled()
+                await self._holds.state.close()
             self._journal.close()
 
     async def _serve(self, snapshot: Snapshot) -> None:
@@ -128,6 +134,7 @@ class Worker:
     def _adopt(self, published: Published) -> None:
         if self._callers.index is None:
             self._callers.index = KeyIndex(self._post.keys)
+            self._holds.state = open_state(published.snapshot.sharing, self._post.state)
         self._world.adopt(published.snapshot)
         if self._arrived.is_set():
             self._world.counter.prepare(self._world.demands.vocabularies)

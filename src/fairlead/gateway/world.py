@@ -6,6 +6,7 @@ It knows keys, routes and endpoints. It must not know files, secrets' origins or
 import re
 import secrets as entropy
 import time
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ from fairlead.journal import Journal
 from fairlead.policy.attempts import Plan
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes, covers
-from fairlead.policy.select import Needs
+from fairlead.policy.select import Needs, for_tenant
+from fairlead.state.channel import Notice
 from fairlead.tokens.counter import Counter
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ class World:
         self.snapshot = Snapshot(version="", routes=())
         self.counter = Counter()
         self.demands = Demands(self.snapshot, self.counter)
+        self.tell: Callable[[Notice], None] = lambda _: None
+        """How the control process is told what only it can mend."""
         self._routes = Routes(())
         self.calls = Calls({})
         self._ids = entropy.token_hex(6)
@@ -104,11 +108,9 @@ class World:
             images=ask.images,
             session=session.decode("latin-1") or ask.user or "",
             dialect=request.dialect.NAME if ask.n > 1 else "",
-            region=(tenant.residency or "") if tenant else "",
-            self_hosted=tenant.self_hosted if tenant else False,
             priced=any(is_hard_budget(demand.rule) for hold in books.holds for demand in hold.demands),
         )
-        return Plan(route, self.fleet, self.rng, needs, self.snapshot.secrets)
+        return Plan(route, self.fleet, self.rng, for_tenant(needs, tenant), self.snapshot.secrets)
 
     def time_allowed(self, headers: dict[bytes, bytes], route: Route) -> float:
         """Seconds for everything: the route's total, or less where the caller says so in `x-fairlead-timeout`."""

@@ -12,6 +12,7 @@ from random import Random
 import msgspec
 
 from fairlead.canonical.routing import Choice, Deployment, Route, Select, Skipped
+from fairlead.canonical.tenants import Tenant
 from fairlead.policy.health import Fleet, expected_ttft, is_available, is_cooling
 
 
@@ -35,6 +36,16 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_NEEDS = Needs()
+
+
+def for_tenant(needs: Needs, tenant: Tenant | None) -> Needs:
+    """What a request needs when it is of this tenant: where its data may go, and whether a price must be known."""
+    if tenant is None:
+        return needs
+    hard = any(limit.unit == "money" and limit.hard for limit in tenant.limits)
+    return msgspec.structs.replace(
+        needs, region=tenant.residency or "", self_hosted=tenant.self_hosted, priced=needs.priced or hard
+    )
 
 
 class Pool(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from fairlead.state.port import State
 from fairlead.state.valkey import ValkeyState
 
 
-async def open_state(sharing: Sharing, folder: Path) -> State:
+def open_state(sharing: Sharing, folder: Path) -> State:
     """The state for this process. One that cannot be reached now is waited for while this machine counts by itself."""
     local = LocalState(folder)
     if sharing.state == "local":

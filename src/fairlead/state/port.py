@@ -91,6 +91,10 @@ class State(Protocol):
         """How each rule stands for a request of amount 0; changes nothing. Without a state: as if never asked for."""
         ...
 
+    def collect(self) -> None:
+        """Gets rid of some states that are as good as none; to be called now and then, by the control process."""
+        ...
+
     @property
     def trouble(self) -> str:
         """Why a shared state cannot be reached, so that a stand-in answers; empty: all is well."""

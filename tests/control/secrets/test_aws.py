@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.control.secrets.servers import moto
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.control.secrets.aws import Parameters, SecretsManager
 from fairlead.control.secrets.store import StoreError
 
@@ -56,13 +56,13 @@ async def trouble(store: Any, rest: str) -> StoreError:
 
 
 async def test_a_secret_is_read_whole_or_by_field(filled: str) -> None:
-    store = SecretsManager(model.Aws(region="eu-west-1", endpoint=filled))
+    store = SecretsManager(vaults.Aws(region="eu-west-1", endpoint=filled))
     assert await store.read("plain") == CANARY
     assert await store.read("prod/llm#openai") == CANARY
 
 
 async def test_a_secure_parameter_is_read_decrypted(filled: str) -> None:
-    store = Parameters(model.Aws(region="eu-west-1", endpoint=filled))
+    store = Parameters(vaults.Aws(region="eu-west-1", endpoint=filled))
     assert await store.read("prod/openai") == await store.read("/prod/openai") == CANARY
     assert await store.read("openai") == "plain " + CANARY
 
@@ -78,29 +78,29 @@ async def test_a_secure_parameter_is_read_decrypted(filled: str) -> None:
     ],
 )
 async def test_what_is_not_there_is_named(filled: str, rest: str, kind: str, words: str) -> None:
-    error = await trouble(SecretsManager(model.Aws(region="eu-west-1", endpoint=filled)), rest)
+    error = await trouble(SecretsManager(vaults.Aws(region="eu-west-1", endpoint=filled)), rest)
     assert error.trouble == kind
     assert words in error.reason
 
 
 async def test_a_missing_parameter_is_named(filled: str) -> None:
-    error = await trouble(Parameters(model.Aws(region="eu-west-1", endpoint=filled)), "prod/nothing")
+    error = await trouble(Parameters(vaults.Aws(region="eu-west-1", endpoint=filled)), "prod/nothing")
     assert (error.trouble, "ParameterNotFound" in error.reason) == ("missing", True)
 
 
 async def test_without_a_region_the_way_out_is_told(filled: str) -> None:
-    error = await trouble(SecretsManager(model.Aws(endpoint=filled)), "plain")
+    error = await trouble(SecretsManager(vaults.Aws(endpoint=filled)), "plain")
     assert error.trouble == "unconfigured"
     assert "set AWS_REGION or secrets.aws.region" in error.reason
 
 
 async def test_aws_that_does_not_answer_is_unreachable() -> None:
-    error = await trouble(SecretsManager(model.Aws(region="eu-west-1", endpoint="http://127.0.0.1:9")), "plain")
+    error = await trouble(SecretsManager(vaults.Aws(region="eu-west-1", endpoint="http://127.0.0.1:9")), "plain")
     assert error.trouble == "unreachable"
 
 
 async def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    error = await trouble(SecretsManager(model.Aws(region="eu-west-1")), "plain")
+    error = await trouble(SecretsManager(vaults.Aws(region="eu-west-1")), "plain")
     assert error.trouble == "unconfigured"
     assert error.reason == "boto3 is not installed; install it with: pip install 'fairlead[aws]'"

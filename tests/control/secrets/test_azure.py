@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.control.secrets.cloud_fakes import FakeAzure, cloud
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.control.secrets.azure import Azure
 from fairlead.control.secrets.store import StoreError
 
@@ -21,7 +21,7 @@ async def azure(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[FakeAzur
     with cloud(fake):
         monkeypatch.setenv("IDENTITY_ENDPOINT", f"{fake.origin}/identity")
         monkeypatch.setenv("IDENTITY_HEADER", "identity-header-of-the-test")
-        store = Azure(model.Azure(endpoint=fake.origin))
+        store = Azure(vaults.Azure(endpoint=fake.origin))
         try:
             yield fake, store
         finally:
@@ -49,6 +49,6 @@ async def test_what_azure_refuses_is_told_without_its_words(monkeypatch: pytest.
 
 async def test_without_azure_identity_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
-    store = Azure(model.Azure())
+    store = Azure(vaults.Azure())
     with pytest.raises(StoreError, match=r"pip install 'fairlead\[azure\]'"):
         await store.read("acme/openai")

@@ -10,7 +10,7 @@ import pytest
 from joserfc.jwk import RSAKey
 from tests.control.secrets.cloud_fakes import FakeGcp, cloud
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.control.secrets.gcp import Gcp
 from fairlead.control.secrets.store import StoreError
 
@@ -32,7 +32,7 @@ async def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         }
         (tmp_path / "account.json").write_text(json.dumps(account))
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
-        store = Gcp(model.Gcp(endpoint=fake.origin))
+        store = Gcp(vaults.Gcp(endpoint=fake.origin))
         try:
             yield fake, store
         finally:
@@ -60,7 +60,7 @@ async def test_what_google_refuses_is_told_without_its_words(tmp_path: Path, mon
 
 async def test_without_credentials_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
-    store = Gcp(model.Gcp())
+    store = Gcp(vaults.Gcp())
     with pytest.raises(StoreError, match="set GOOGLE_APPLICATION_CREDENTIALS") as caught:
         await store.read(NAME)
     assert caught.value.trouble == "unconfigured"
@@ -69,7 +69,7 @@ async def test_without_credentials_the_way_out_is_told(monkeypatch: pytest.Monke
 
 async def test_without_google_auth_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google.auth", None)
-    store = Gcp(model.Gcp())
+    store = Gcp(vaults.Gcp())
     with pytest.raises(StoreError, match=r"pip install 'fairlead\[gcp\]'"):
         await store.read(NAME)
     await store.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.control.secrets.servers import ask, kubernetes
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.config.secrets import Secret
 from fairlead.control.secrets.kubernetes import Kubernetes
 from fairlead.control.secrets.store import Machine, StoreError
@@ -28,7 +28,7 @@ def server() -> Iterator[str]:
 
 @asynccontextmanager
 async def opened(server: str, token: Secret) -> AsyncIterator[Kubernetes]:
-    store = Kubernetes(model.Kubernetes(server=server, token=token), Machine(environ={}))
+    store = Kubernetes(vaults.Kubernetes(server=server, token=token), Machine(environ={}))
     try:
         yield store
     finally:
@@ -58,14 +58,14 @@ async def test_what_is_not_there_is_named(server: str, rest: str, kind: str, wor
 
 
 async def test_outside_a_pod_the_way_out_is_told() -> None:
-    store = Kubernetes(model.Kubernetes(token=Secret("x")), Machine(environ={}))
+    store = Kubernetes(vaults.Kubernetes(token=Secret("x")), Machine(environ={}))
     with pytest.raises(StoreError, match=r"needs secrets\.kubernetes\.server"):
         await store.read("llm/keys#openai")
 
 
 async def test_in_a_pod_the_service_account_is_the_way_in() -> None:
     environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "6443"}
-    store = Kubernetes(model.Kubernetes(), Machine(environ=environ, read_file=lambda _: "pods-token"))
+    store = Kubernetes(vaults.Kubernetes(), Machine(environ=environ, read_file=lambda _: "pods-token"))
     assert store._opened().place == "the Kubernetes API at https://10.0.0.1:6443"
     with pytest.raises(StoreError, match=r"serviceaccount/ca\.crt") as caught:
         await store.read("llm/keys#openai")

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from fairlead.config import model
-from fairlead.control.secrets import keyring as module
+from fairlead.config import vaults
+from fairlead.control.secrets import safe as module
 from fairlead.control.secrets.safe import Safe
 from fairlead.control.secrets.store import Machine, StoreError
 from fairlead.control.secrets.table import Row
@@ -51,15 +51,15 @@ class Ring:
         row = Row(lambda settings: settings.vault, self._open)
         self.keyring = Safe(Machine(environ={}), self._count, stores={"vault": row})
 
-    def _open(self, settings: model.Secrets, machine: Machine) -> Steered:
+    def _open(self, settings: vaults.Secrets, machine: Machine) -> Steered:
         self.opened += 1
         return self.store
 
     def _count(self) -> None:
         self.changes += 1
 
-    def follow(self, *references: str, refresh: float = 300.0, vault: model.Vault | None = None) -> bool:
-        return self.keyring.follow(model.Secrets(refresh=refresh, vault=vault or model.Vault()), references)
+    def follow(self, *references: str, refresh: float = 300.0, vault: vaults.Vault | None = None) -> bool:
+        return self.keyring.follow(vaults.Secrets(refresh=refresh, vault=vault or vaults.Vault()), references)
 
     @property
     def values(self) -> dict[str, str]:
@@ -185,7 +185,7 @@ async def test_what_nobody_refers_to_is_forgotten_and_new_settings_open_the_stor
         ring.follow(TWO)
         assert ring.values == {TWO: "two"}
         ring.store.gives = {TWO: "of another vault"}
-        ring.follow(TWO, vault=model.Vault(address="https://other"))
+        ring.follow(TWO, vault=vaults.Vault(address="https://other"))
         await until(lambda: ring.values == {TWO: "of another vault"})
         assert (ring.opened, ring.store.closed) == (2, 1)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.config.secrets import SCHEMES
 from fairlead.control.secrets.store import Machine
 from fairlead.control.secrets.table import STORES
@@ -19,7 +19,7 @@ def test_every_scheme_over_the_network_has_a_store() -> None:
 
 
 async def test_opening_every_store_imports_no_sdk_and_asks_nothing() -> None:
-    stores = [row.open(model.Secrets(), Machine(environ={})) for row in STORES.values()]
+    stores = [row.open(vaults.Secrets(), Machine(environ={})) for row in STORES.values()]
     for store in stores:
         await store.close()
     code = (

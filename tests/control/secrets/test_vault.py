@@ -14,7 +14,7 @@ from joserfc.jwk import RSAKey
 from tests.control.secrets.cloud_fakes import FakeTokenReview, cloud
 from tests.control.secrets.servers import ROOT_TOKEN, Bao, bao, frozen_bao
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.config.secrets import Secret
 from fairlead.control.secrets.store import Machine, StoreError
 from fairlead.control.secrets.vault import Vault
@@ -31,7 +31,7 @@ def server() -> Iterator[Bao]:
 
 @asynccontextmanager
 async def opened(environ: dict[str, str] | None = None, **settings: Any) -> AsyncIterator[Vault]:
-    store = Vault(model.Vault(**settings), Machine(environ=environ or {}))
+    store = Vault(vaults.Vault(**settings), Machine(environ=environ or {}))
     try:
         yield store
     finally:

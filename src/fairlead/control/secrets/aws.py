@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.control.secrets.store import StoreError, field_of, in_thread, json_object, sdk, word
 
 LOGGERS = ("boto3", "botocore", "urllib3")
@@ -27,7 +27,7 @@ MISSING = ("ResourceNotFound", "ParameterNotFound", "ParameterVersionNotFound", 
 class _Aws:
     """One service. Its client is made once, on the first thread that needs it, and used by all."""
 
-    def __init__(self, settings: model.Aws, service: str) -> None:
+    def __init__(self, settings: vaults.Aws, service: str) -> None:
         self._settings = settings
         self._service = service
         self._client: Any = None
@@ -78,7 +78,7 @@ class _Aws:
 class SecretsManager(_Aws):
     """`aws-sm://name`, or a field of a JSON secret: `aws-sm://name#field`."""
 
-    def __init__(self, settings: model.Aws) -> None:
+    def __init__(self, settings: vaults.Aws) -> None:
         super().__init__(settings, "secretsmanager")
 
     async def read(self, rest: str) -> str:
@@ -93,7 +93,7 @@ class SecretsManager(_Aws):
 class Parameters(_Aws):
     """`aws-ssm://path`; a path of several words begins with a slash at AWS, written here or not."""
 
-    def __init__(self, settings: model.Aws) -> None:
+    def __init__(self, settings: vaults.Aws) -> None:
         super().__init__(settings, "ssm")
 
     async def read(self, rest: str) -> str:

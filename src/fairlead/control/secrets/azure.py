@@ -5,7 +5,7 @@ It must not know what a secret is for. azure-identity is imported at the first r
 
 from typing import Any
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.control.secrets.rest import Rest, refused
 from fairlead.control.secrets.store import StoreError, field_of, in_thread, sdk
 
@@ -17,7 +17,7 @@ VERSION = "7.4"
 class Azure:
     """Every vault that one identity may read. Opened at the first read."""
 
-    def __init__(self, settings: model.Azure) -> None:
+    def __init__(self, settings: vaults.Azure) -> None:
         self._settings = settings
         self._vaults: dict[str, Rest] = {}
         self._credential: Any = None

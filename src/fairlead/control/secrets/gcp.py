@@ -7,7 +7,7 @@ import base64
 import binascii
 from typing import Any
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.control.secrets.rest import Rest, refused
 from fairlead.control.secrets.store import StoreError, in_thread, sdk
 
@@ -18,7 +18,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 class Gcp:
     """Secret Manager. Opened at the first read, with the credentials that Google's own tools would find."""
 
-    def __init__(self, settings: model.Gcp) -> None:
+    def __init__(self, settings: vaults.Gcp) -> None:
         self._rest = Rest("GCP Secret Manager", settings.endpoint)
         self._credentials: Any = None
 

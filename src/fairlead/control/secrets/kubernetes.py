@@ -6,7 +6,7 @@ It must not know what a secret is for.
 import base64
 import binascii
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.config.secrets import Secret
 from fairlead.control.secrets.rest import Rest, refused
 from fairlead.control.secrets.store import Machine, StoreError, field_of
@@ -17,7 +17,7 @@ SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 class Kubernetes:
     """One cluster. Opened at the first read; the token is read anew each time, because Kubernetes replaces it."""
 
-    def __init__(self, settings: model.Kubernetes, machine: Machine) -> None:
+    def __init__(self, settings: vaults.Kubernetes, machine: Machine) -> None:
         self._settings = settings
         self._machine = machine
         self._rest: Rest | None = None

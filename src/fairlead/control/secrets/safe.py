@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.config.secrets import Fetched, UnresolvedError, one_line
 from fairlead.control.secrets.store import OF_THE_STORE, Machine, Store, StoreError
 from fairlead.control.secrets.table import STORES, Row
@@ -77,7 +77,7 @@ class Safe:
         self._changed = changed
         self._rows = stores
         self._chance = chance or Random()
-        self._settings = model.Secrets()
+        self._settings = vaults.Secrets()
         self._entries: dict[str, _Entry] = {}
         self._stores: dict[str, Store] = {}
         self._down: set[str] = set()
@@ -98,7 +98,7 @@ class Safe:
         entries = sorted(self._entries.values(), key=lambda entry: entry.reference)
         return [Told(reference=e.reference, state=e.state, reason=e.reason or "") for e in entries]
 
-    def follow(self, settings: model.Secrets, references: Iterable[str]) -> bool:
+    def follow(self, settings: vaults.Secrets, references: Iterable[str]) -> bool:
         """From now on these references, and these ways to the stores; whether there is one never asked for."""
         wanted = set(references)
         for name in [name for name in self._entries if name not in wanted]:

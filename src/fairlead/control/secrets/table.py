@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.control.secrets.aws import Parameters, SecretsManager
 from fairlead.control.secrets.azure import Azure
 from fairlead.control.secrets.gcp import Gcp
@@ -19,8 +19,8 @@ from fairlead.control.secrets.vault import Vault
 class Row(msgspec.Struct, frozen=True):
     """The settings that a store depends on, and how to open it with them."""
 
-    settings: Callable[[model.Secrets], msgspec.Struct]
-    open: Callable[[model.Secrets, Machine], Store]
+    settings: Callable[[vaults.Secrets], msgspec.Struct]
+    open: Callable[[vaults.Secrets, Machine], Store]
 
 
 STORES: dict[str, Row] = {

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from fairlead.config import model
+from fairlead.config import vaults
 from fairlead.config.secrets import Secret
 from fairlead.control.secrets.kubernetes import SERVICE_ACCOUNT
 from fairlead.control.secrets.rest import Rest, refused
@@ -37,7 +37,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 class Vault:
     """One vault. Opened at the first read."""
 
-    def __init__(self, settings: model.Vault, machine: Machine) -> None:
+    def __init__(self, settings: vaults.Vault, machine: Machine) -> None:
         self._settings = settings
         self._machine = machine
         self._rest: Rest | None = None

@@ -33,7 +33,7 @@ def of_tenant(*limits: Limit, **more: Any) -> dict[str, Any]:
 
 async def remaining(gate: Gateway) -> dict[str, int]:
     """What is left of each of the tenant's limits."""
-    await gate.world.holds.close()
+    await gate.world.holds.settled()
     rules = gate.world.demands.rules.of_tenant("acme")
     standings = await gate.state.standings(rules)
     return {rule.unit: standing.remaining for rule, standing in zip(rules, standings, strict=True)}

@@ -1,0 +1,102 @@
+"""Tenants in a running family: keys made at run time, budgets over several workers, workers that die."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.processes.family import ROOT, Family
+from tests.processes.tenants import (
+    Clients,
+    admin,
+    check_books,
+    config,
+    fake_provider,
+    kill_workers,
+    records,
+    standing,
+    tenants,
+)
+
+
+def fairlead(folder: Path, *words: str) -> str:
+    """What the command prints."""
+    command = [
+        sys.executable,
+        "-m",
+        "fairlead",
+        *words,
+        "--config",
+        str(folder / "fairlead.yaml"),
+        "--data",
+        str(folder),
+    ]
+    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def status(family: Family, key: str) -> int:
+    return family.chat(key=key, max_tokens=5)[0]
+
+
+def test_a_key_made_while_the_gateway_runs_is_good_at_once_and_gone_when_revoked(tmp_path: Path) -> None:
+    with fake_provider() as port, tenants(tmp_path, config(port, workers=2)) as family:
+        key = fairlead(tmp_path, "keys", "create", "--name", "new", "--tenant", "acme").strip()
+        family.until(lambda: status(family, key) == 200, "the new key is not known", 2.0)
+        assert {status(family, key) for _ in range(10)} == {200}
+        key_id = key.split("_")[1]
+        assert admin(family, f"keys/{key_id}")["name"] == "new"
+        admin(family, f"keys/{key_id}/revoke", {})
+        family.until(lambda: status(family, key) == 401, "the revoked key is still good", 2.0)
+        assert {status(family, key) for _ in range(10)} == {401}
+
+
+def test_a_changed_limit_of_a_key_holds_on_every_worker(tmp_path: Path) -> None:
+    with fake_provider() as port, tenants(tmp_path, config(port, workers=2)) as family:
+        limits = {"requests": {"limit": 3, "per": "1h"}}
+        made = admin(family, "keys", {"name": "small", "tenant": "acme", "limits": limits})
+        family.until(lambda: status(family, made["key"]) == 200, "the new key is not known", 2.0)
+        assert sorted(status(family, made["key"]) for _ in range(6)) == [200, 200, 429, 429, 429, 429]
+        (left,) = admin(family, f"keys/{made['id']}/limits")["limits"]
+        assert (left["of"], left["remaining"]) == (3, 0)
+
+
+def test_a_budget_holds_over_two_workers_and_finds_its_past_again(tmp_path: Path) -> None:
+    with fake_provider() as port:
+        text = config(port, workers=2)
+        with tenants(tmp_path, text) as family:
+            for _ in range(10):
+                assert family.chat(max_tokens=20)[0] == 200
+            family.until(lambda: standing(family)["concurrency"] == 100_000)
+            spent = sum(record.charged for record in records(tmp_path))
+            assert round((1000 - standing(family)["money"]) * 1e6) == spent
+        shutil.rmtree(tmp_path / "state" / "limits")
+        with tenants(tmp_path, text) as family:
+            assert round((1000 - standing(family)["money"]) * 1e6) == spent
+        shutil.rmtree(tmp_path / "state" / "limits")
+        tight = text.replace("1000 USD", f"{(spent + 100) / 1e6:.6f} USD")
+        with tenants(tmp_path, tight) as family:
+            refused = family.chat(max_tokens=200)
+            assert (refused[0], refused[2]["error"]["code"]) == (429, "insufficient_quota")
+
+
+def test_a_budget_that_is_written_later_counts_what_was_spent_before(tmp_path: Path) -> None:
+    with fake_provider() as port, tenants(tmp_path, config(port, more="tenants: {acme: {}}")) as family:
+        for _ in range(3):
+            assert family.chat(max_tokens=20)[0] == 200
+        spent = sum(record.charged for record in records(tmp_path))
+        assert spent > 0
+        (tmp_path / "fairlead.yaml").write_text(config(port))
+        family.event("config_published", 2)
+        assert round((1000 - standing(family)["money"]) * 1e6) == spent
+
+
+def test_workers_that_are_killed_leave_nothing_held_and_nothing_free(tmp_path: Path) -> None:
+    """The short form; `make soak` kills two hundred times."""
+    with fake_provider("--first=0.05") as port, tenants(tmp_path, config(port, workers=2)) as family:
+        clients = Clients(family, 8)
+        kill_workers(family, 6, clients)
+        clients.stop()
+        check_books(family, tmp_path)
+        assert any(record.ended == "lost" for record in records(tmp_path))
