@@ -68,7 +68,7 @@ def test_a_budget_holds_over_two_workers_and_finds_its_past_again(tmp_path: Path
         with tenants(tmp_path, text) as family:
             for _ in range(10):
                 assert family.chat(max_tokens=20)[0] == 200
-            family.until(lambda: standing(family)["concurrency"] == 100_000)
+            family.until(lambda: len(records(tmp_path)) == 10 and standing(family)["concurrency"] == 100_000)
             spent = sum(record.charged for record in records(tmp_path))
             assert round((1000 - standing(family)["money"]) * 1e6) == spent
         shutil.rmtree(tmp_path / "state" / "limits")
@@ -85,6 +85,7 @@ def test_a_budget_that_is_written_later_counts_what_was_spent_before(tmp_path: P
     with fake_provider() as port, tenants(tmp_path, config(port, more="tenants: {acme: {}}")) as family:
         for _ in range(3):
             assert family.chat(max_tokens=20)[0] == 200
+        family.until(lambda: len(records(tmp_path)) == 3)
         spent = sum(record.charged for record in records(tmp_path))
         assert spent > 0
         (tmp_path / "fairlead.yaml").write_text(config(port))

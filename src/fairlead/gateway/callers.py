@@ -25,6 +25,8 @@ ANYONE = VirtualKey(id="")
 MOST_REMEMBERED = 4096
 """Credentials of which a worker remembers what they stand for."""
 
+TOKEN_DOTS = 2
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -92,13 +94,12 @@ class Callers:
         said = presented(exchange.headers, exchange.query)
         if said is None:
             raise GatewayError("invalid_api_key", "no API key was given; send it as 'Authorization: Bearer <key>'")
-        caller = self._remembered.get(said)
-        if caller is None:
-            self._guesses.check(exchange.peer, self._clock())
         try:
-            return self._proven(said, caller or self._found(said), exchange)
+            return self._proven(said, self._remembered.get(said) or self._found(said), exchange)
         except GatewayError:
-            self._guesses.failed(exchange.peer, self._clock())
+            if said.count(b".") != TOKEN_DOTS:  # a signature is not guessed, and a good key never waits for others
+                self._guesses.check(exchange.peer, self._clock())
+                self._guesses.failed(exchange.peer, self._clock())
             raise
 
     def _proven(self, said: bytes, caller: Caller | None, exchange: Exchange) -> VirtualKey:

@@ -25,6 +25,7 @@ from fairlead.canonical.limits import (
 )
 from fairlead.canonical.routing import Failed, Try
 from fairlead.state.channel import Notice
+from fairlead.state.local import LocalState
 from fairlead.state.port import RENEW_EVERY, Hold, Settlement, State, StateError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Holds:
         self._held: dict[str, Hold] = {}
         self._alerted: dict[Rule, Notice] = {}
         self._ended: list[Settlement] = []
+        self._scheduled = False
         self._settling: asyncio.Task[None] | None = None
 
     async def take(self, demands: tuple[Demand, ...], books: "Books", *, strict: bool) -> None:
@@ -88,8 +90,9 @@ class Holds:
             self._held.pop(settlement.hold.id, None)
         if len(self._ended) < MOST_UNSETTLED:
             self._ended += settlements
-        if self._settling is None:
-            self._settling = asyncio.get_running_loop().create_task(self._settle())
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     async def renew(self) -> None:
         """Keeps the leases of what is under way, for ever; tells again what could not be told."""
@@ -102,6 +105,8 @@ class Holds:
 
     async def settled(self) -> None:
         """Waits for the settlements under way."""
+        if self._scheduled:
+            await asyncio.sleep(0)  # one turn of the loop
         if self._settling is not None:
             await self._settling
 
@@ -152,6 +157,20 @@ class Holds:
                         self._alerted.clear()
                     self._alerted[rule] = notice
                     self._tell(notice)
+
+    def _flush(self) -> None:
+        """At the end of the turn: an engine of this machine is told at once, another in the background."""
+        self._scheduled = False
+        if not isinstance(self.state, LocalState):
+            if self._settling is None:
+                self._settling = asyncio.get_running_loop().create_task(self._settle())
+            return
+        batch, self._ended = self._ended, []
+        self._written()
+        try:
+            self.state.settle_now(batch)
+        except StateError:
+            self._ended = batch + self._ended
 
     async def _settle(self) -> None:
         """Tells the state of every hold that has ended; what cannot be told is kept for the next renewal."""

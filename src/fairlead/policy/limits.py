@@ -101,7 +101,10 @@ def settle_window(rule: Rule, state: State, now: int, since: int, held: int, use
     place = -1
     if grain >= (at - rule.ticks) // width:
         # Its own, or a later one with which it became one.
-        place = next((i for i in range(0, len(sums), 2) if sums[i] >= grain), -1)
+        place = len(sums)
+        while place and sums[place - 2] >= grain:  # from the newest: that is where it mostly is
+            place -= 2
+        place = place if place < len(sums) else -1
     if place >= 0 and sums[place + 1] + used - held >= 0:
         sums[place + 1] += used - held
     elif used > held:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import lmdb
 import msgspec
 
-from fairlead.canonical.limits import Demand, Rule, Standing, Unseeded, Verdict
+from fairlead.canonical.limits import DAY, Demand, Rule, Standing, Unseeded, Verdict
 from fairlead.policy import holds
 from fairlead.policy.budget import BUDGETS, seeded
 from fairlead.policy.limits import State
@@ -70,6 +70,10 @@ class LocalState:
             raise self._unusable(error) from None
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        return self.settle_now(settlements)
+
+    def settle_now(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """`settle` for who needs no task to wait: nothing here ever does."""
         try:
             with self._begin(write=True) as txn:
                 now = self._clock()
@@ -153,8 +157,10 @@ class LocalState:
                 continue  # it will be told its past, this settlement included
             kept = _decode_state(stored) if stored else []
             new = holds.settle(demand, kept[1:], now, hold.since, used)
-            if used > demand.amount or rule.budget or not kept:
-                idle = now + holds.lifetime(demand.rule, holds.standing(demand.rule, new, now).reset)
+            if rule.budget:
+                idle = max(kept[0], now + DAY)  # one that is collected too early is told its past again
+            elif used > demand.amount or not kept:
+                idle = now + holds.standing(demand.rule, new, now).reset
             else:
                 idle = kept[0]  # the state has only become lighter, and is idle by then at the latest
             txn.put(rule.key, _encode([idle, *new]), db=states)
