@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.gateway.gateway_harness import KEY, PROVIDER_KEY, Gateway, gateway, known_keys, request_bytes, until
 
 from fairlead.canonical.limits import DOLLAR, MONTH, SECOND, Limit
@@ -157,6 +158,46 @@ async def test_a_client_that_leaves_pays_for_what_came(tmp_path: Path) -> None:
         assert record.usage is not None
         assert 0 < record.usage.output < 1000
         assert (await remaining(gate))["money"] == DOLLAR - record.charged
+
+
+async def test_who_leaves_a_stream_that_told_usage_at_its_beginning_pays_for_what_came(tmp_path: Path) -> None:
+    """Anthropic's first event says that one token of output was made: whoever leaves before the end had more."""
+    script = Script.of("stall_stream:6")
+    limits = of_tenant(budget(1))
+    async with gateway(tmp_path, ["anthropic"], [script], facts={"price": PRICE}, snapshot=limits) as gate:
+        reader, writer = await gate.open()
+        body = b'{"model":"chat","stream":true,"max_tokens":9000,"messages":[{"role":"user","content":"hi there you"}]}'
+        writer.write(request_bytes(body, path="/v1/messages"))
+        came = await reader.readuntil(b"content_block_delta")
+        writer.transport.abort()
+        await gate.settled()
+        record = gate.records()[-1]
+        assert (record.ended, record.estimated) == ("client_gone", True)
+        assert record.usage is not None
+        assert record.usage.output >= len(came) // 8
+        assert (await remaining(gate))["money"] == DOLLAR - record.charged
+
+
+@pytest.mark.parametrize("headers", [{"x-fairlead-timeout": "soon"}, {}])
+async def test_a_request_for_which_nothing_was_tried_consumes_nothing(tmp_path: Path, headers: dict[str, str]) -> None:
+    limits = of_tenant(rate("requests", 10), rate("tokens", 10_000), residency="eu")
+    async with gateway(tmp_path, snapshot=limits) as gate:
+        assert (await gate.chat(headers=headers)).status in {400, 503}
+        assert await remaining(gate) == {"requests": 10, "tokens": 10_000}
+
+
+async def test_an_answer_is_paid_at_the_price_that_its_request_began_with(tmp_path: Path) -> None:
+    """A reload in the middle may take the deployment away: what it served is not free for that."""
+    snapshot = of_tenant(budget(1))
+    script = Script.of("slow:0.2")
+    async with gateway(tmp_path, scripts=[script], facts={"price": PRICE}, snapshot=snapshot) as gate:
+        asked = asyncio.create_task(gate.chat("pay for me", max_tokens=1000))
+        await until(lambda: gate.providers[0].open)
+        gate.world.adopt(replace(gate.world.snapshot, version="other", routes=()))
+        assert (await asked).status == 200
+        record = gate.records()[-1]
+        assert record.usage is not None
+        assert record.charged == record.usage.input + 2 * record.usage.output
 
 
 async def test_every_scope_has_a_count_of_its_own(tmp_path: Path) -> None:

@@ -94,6 +94,8 @@ def lost_record(overdue: Overdue, wall: float) -> RequestRecord:
 def _settlement(overdue: Overdue, record: RequestRecord | None) -> Settlement:
     if record is None:
         return Settlement(overdue.hold, tuple(_held(demand) for demand in overdue.hold.demands))
+    if record.ended == "refused":
+        return Settlement(overdue.hold, (0,) * len(overdue.hold.demands))
     used = spent(record.usage, None) | {"money": record.charged}
     return Settlement(overdue.hold, tuple(_used(demand, used) for demand in overdue.hold.demands))
 
