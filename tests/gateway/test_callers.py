@@ -21,10 +21,7 @@ class Index:
     def __init__(self, *keys: VirtualKey, pepper: bytes = PEPPER) -> None:
         self.keys = {credential.mac(pepper, MINTED.text.encode()): key for key in keys}
         self.asked = 0
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.keys
+        self.is_untouched = not keys
 
     def find(self, mac: bytes) -> VirtualKey | None:
         self.asked += 1
@@ -114,9 +111,19 @@ def test_an_open_gateway_closes_when_the_first_key_is_made() -> None:
     setting = Setting(Index(), open=True)
     assert setting.admit("") is ANYONE
     setting.index.keys[credential.mac(PEPPER, MINTED.text.encode())] = VirtualKey(id="a")
+    setting.index.is_untouched = False
     setting.generation = 1
     assert "no API key" in setting.refused("")
     assert setting.admit().id == "a"
+
+
+def test_a_gateway_whose_last_key_was_revoked_does_not_open_again() -> None:
+    setting = Setting(Index(VirtualKey(id="a")), open=True)
+    assert setting.admit().id == "a"
+    setting.index.keys.clear()
+    setting.generation = 1
+    assert "not known" in setting.refused()
+    assert "no API key" in setting.refused("")
 
 
 def test_x6_every_carrier_gives_the_same_decision() -> None:

@@ -110,6 +110,21 @@ def test_a_rotated_key_has_two_macs_and_a_revoked_one_none(folder: Path, index: 
     assert [found.find(mac(number)) for number in (2, 3, 9)] == [None, None, FULL]
 
 
+def test_only_an_index_of_a_database_without_any_change_is_untouched(folder: Path) -> None:
+    KeyWriter(folder).close()
+    for reached, entries, untouched in (
+        (None, (), False),
+        (Standing("uid", 0), (), True),
+        (Standing("uid", 1), (Entry("one", ((mac(1), FULL),)),), False),
+        (Standing("uid", 2), (Entry("one"),), False),
+    ):
+        if reached is not None:
+            write(folder, *entries, reached=reached)
+        index = KeyIndex(folder)
+        assert index.is_untouched is untouched
+        index.close()
+
+
 def test_a_rebuilt_index_has_nothing_of_before(folder: Path, index: Callable[[], KeyIndex]) -> None:
     write(folder, Entry("a", ((mac(1), FULL),)), reached=Standing("uid", 40))
     write(folder, Entry("b", ((mac(2), FULL),)), rebuild=True, reached=Standing("other", 3))

@@ -34,7 +34,7 @@ class Index(Protocol):
     """The keys that were made at run time."""
 
     @property
-    def is_empty(self) -> bool: ...
+    def is_untouched(self) -> bool: ...
     def find(self, mac: bytes, /) -> VirtualKey | None: ...
 
 
@@ -114,7 +114,7 @@ class Callers:
     def _look_again(self) -> None:
         self._seen = self._generation()
         self._remembered.clear()
-        self._open = self._snapshot.open and (self.index is None or self.index.is_empty)
+        self._open = self._snapshot.open and (self.index is None or self.index.is_untouched)
 
     def _found(self, said: bytes) -> Caller | None:
         """The key by its MAC; what cannot be a key is not looked up. What was found is remembered."""
