@@ -258,6 +258,20 @@ async def test_residency_and_self_hosting_hold_in_every_fallback(tmp_path: Path)
         assert (await gate.chat()).status == 200
 
 
+async def test_a_tenant_that_goes_in_the_middle_of_a_request_takes_nobody_elsewhere(tmp_path: Path) -> None:
+    """Between a key that is let in and the end of its body a reload may come: its residency must not be forgotten."""
+    async with gateway(tmp_path, snapshot=of_tenant(residency="eu")) as gate:
+        whole = request_bytes(b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}')
+        reader, writer = await gate.open()
+        writer.write(whole[:-5])
+        await until(lambda: gate.server.in_flight)
+        gate.world.adopt(replace(gate.world.snapshot, version="other", tenants={}))
+        writer.write(whole[-5:])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+        assert gate.providers[0].seen == deque()
+        writer.close()
+
+
 async def test_a_tiers_models_and_a_keys_routes_restrict_what_may_be_asked_for(tmp_path: Path) -> None:
     for key, tiers in (
         (VirtualKey(id="a", tier="free"), {"free": Tier(name="free", models=("other",))}),
@@ -300,3 +314,12 @@ def test_of_two_lines_on_one_count_the_smaller_holds() -> None:
     rules = Rules(tiers={}, tenants={"acme": Tenant(name="acme", limits=(rate("requests", 5),))}, scoped=scoped)
     (rule,) = rules.of(VirtualKey(id="k", tenant="acme"), "chat", None, ())
     assert rule.limit == 3
+
+
+@pytest.mark.parametrize("order", [(budget(4, hard=False), budget(5)), (budget(5), budget(4, hard=False))])
+def test_a_soft_budget_never_takes_the_place_of_a_hard_one(order: tuple[Limit, Limit]) -> None:
+    own, shared = order
+    scoped = (Scoped(scope="tenant", match="acme", limits=(shared,)),)
+    rules = Rules(tiers={}, tenants={"acme": Tenant(name="acme", limits=(own,))}, scoped=scoped)
+    (rule,) = rules.of(VirtualKey(id="k", tenant="acme"), "chat", None, ())
+    assert (rule.hard, rule.limit) == (True, 5 * DOLLAR)

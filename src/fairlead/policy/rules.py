@@ -118,11 +118,11 @@ def slot_of(key: VirtualKey) -> str:
 
 
 def unique(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """Each count once: of two limits on it, the smaller holds."""
+    """Each count once: of two limits on it, the smaller holds, and one that refuses before one that only tells."""
     kept: dict[tuple[str, str], Rule] = {}
     for each in rules:
         other = kept.get((each.slot, each.key))
-        if other is None or each.limit < other.limit:
+        if other is None or (not each.hard, each.limit) < (not other.hard, other.limit):
             kept[(each.slot, each.key)] = each
     return tuple(kept.values())
 
