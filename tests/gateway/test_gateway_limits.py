@@ -127,6 +127,8 @@ async def test_a_hard_budget_never_uses_a_deployment_whose_price_nobody_knows(tm
     async with gateway(tmp_path, snapshot=of_tenant(budget(5))) as gate:
         answer = await gate.chat(max_tokens=10)
         assert (answer.status, answer.error["code"]) == (503, "no_healthy_deployment")
+        assert "its price is not known, so a hard budget could not hold" in answer.error["message"]
+        assert answer.headers["x-should-retry"] == "false"
         assert gate.providers[0].seen == deque()
         assert (await remaining(gate))["money"] == 5 * DOLLAR
 
@@ -252,6 +254,8 @@ async def test_residency_and_self_hosting_hold_in_every_fallback(tmp_path: Path)
     async with gateway(tmp_path, ["openai", "self_hosted"], snapshot=limits) as gate:
         answer = await gate.chat()
         assert (answer.status, answer.error["code"]) == (503, "no_healthy_deployment")
+        assert "region 'eu'" in answer.error["message"]
+        assert "retry-after" not in answer.headers
         assert [len(provider.seen) for provider in gate.providers] == [0, 0]
     facts = {"region": "eu-west-1", "self_hosted": True}
     async with gateway(tmp_path, ["self_hosted"], facts=facts, snapshot=limits) as gate:
