@@ -57,6 +57,7 @@ class KeyIndex:
         self._env = lmdb.open(
             str(folder), readonly=True, max_dbs=3, max_readers=READERS, map_size=MAP_SIZE, readahead=False
         )
+        self._env.reader_check()  # a worker that was killed leaves its place taken, and places are counted
         self._macs: Any = self._env.open_db(b"macs", create=False)
         self._facts: Any = self._env.open_db(b"facts", create=False)
         self._decode = msgspec.msgpack.Decoder(VirtualKey).decode
