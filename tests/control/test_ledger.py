@@ -35,6 +35,22 @@ def test_a_journal_is_read_in_pieces_and_up_to_its_torn_end(tmp_path: Path, monk
     assert [one.id for one in records_of(path)] == [f"req_{number}" for number in range(10, 30)]
 
 
+async def test_a_journal_that_another_has_read_on_is_looked_up_again(tmp_path: Path, database: Database) -> None:
+    """Two machines with one data folder's copy have one name: neither may die of the other, nor count twice."""
+    one, other = Ledger(tmp_path, database, "m"), Ledger(tmp_path, database, "m")
+    journal(tmp_path, 1)
+    assert await one.catch_up()
+    assert await other.catch_up()
+    journal(tmp_path, 2)
+    assert await one.catch_up()
+    assert not await other.catch_up()
+    spending = await other.spending(BUDGET, int(AT) * SECOND)
+    assert spending is not None
+    assert sum(micros for _, micros in spending.spent) == 3
+    await one.close()
+    await other.close()
+
+
 async def test_what_was_spent_is_told_once_and_records_are_found_by_their_holds(
     tmp_path: Path, database: Database
 ) -> None:

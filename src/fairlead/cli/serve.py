@@ -139,12 +139,20 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
     )
     if fake_ports:
         supervisor.add(Child(name="fakes", run=partial(_fakes, fake_ports, supervisor.lifeline), tier=2))
-    machine = machine_name(plan.data)
-    control_post = control.Post(
-        host=admin_listen.host,
-        port=admin_listen.port,
+    post = _control_post(plan, folder, admin_listen, lifeline=supervisor.lifeline, keepsake=keepsake)
+    supervisor.add(Child(name="control", run=partial(control.control, post, board), tier=1))
+    for number in range(plan.workers):
+        work = partial(_work, _worker_post(post, listen, number), board, keepsake)
+        supervisor.add(Child(name=f"worker-{number}", run=work, on_death=partial(board.clear, number)))
+    return supervisor.run()
+
+
+def _control_post(plan: Plan, folder: Path, listen: Address, *, lifeline: int, keepsake: Keepsake) -> control.Post:
+    return control.Post(
+        host=listen.host,
+        port=listen.port,
         socket=folder / "control",
-        lifeline=supervisor.lifeline,
+        lifeline=lifeline,
         admin_key=plan.admin_key,
         admin_guarded=plan.admin_guarded,
         config=ConfigPost(
@@ -160,25 +168,24 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
             index=plan.data / "state" / "keys",
             limits=plan.data / "state" / "limits",
             journals=plan.data / "journal",
-            machine=machine,
+            machine=machine_name(plan.data),
         ),
     )
-    supervisor.add(Child(name="control", run=partial(control.control, control_post, board), tier=1))
-    for number in range(plan.workers):
-        post = worker.Post(
-            number=number,
-            host=listen.host,
-            port=listen.port,
-            socket=folder / "control",
-            journals=plan.data / "journal",
-            state=plan.data / "state" / "limits",
-            keys=plan.data / "state" / "keys",
-            machine=machine,
-            lifeline=supervisor.lifeline,
-        )
-        work = partial(_work, post, board, keepsake)
-        supervisor.add(Child(name=f"worker-{number}", run=work, on_death=partial(board.clear, number)))
-    return supervisor.run()
+
+
+def _worker_post(beside: control.Post, listen: Address, number: int) -> worker.Post:
+    """What a worker is started with: it shares sockets and files with the control process beside it."""
+    return worker.Post(
+        number=number,
+        host=listen.host,
+        port=listen.port,
+        socket=beside.socket,
+        journals=beside.tenancy.journals,
+        state=beside.tenancy.limits,
+        keys=beside.tenancy.index,
+        machine=beside.tenancy.machine,
+        lifeline=beside.lifeline,
+    )
 
 
 def machine_name(data: Path) -> str:

@@ -52,7 +52,7 @@ class Ledger:
         """Brings in everything that the journals have now. False: the database cannot be used; nothing is lost."""
         try:
             await self._desk.do(self._read_all)
-        except (DatabaseError, OSError) as error:
+        except (DatabaseError, OSError, spend.AlreadyReadError) as error:
             if not self._trouble:
                 log.error("ledger_down", extra={"reason": str(error)})
             self._trouble, self._positions = True, None
