@@ -185,6 +185,7 @@ class Books:
                 dialect=self._dialect,
                 asked=ask.model if ask else "",
                 served=self.attempts[-1].deployment if served else "",
+                wildcard=served.name if served and served.model == "*" else "",
                 stream=ask.stream if ask else False,
                 status=self.status,
                 ended=self.ended,

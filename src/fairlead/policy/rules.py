@@ -158,7 +158,7 @@ def spenders(record: RequestRecord) -> list[Spender]:
     if record.asked:
         found.append(Spender(SHARED, "model", canonical(record.asked)))
     if record.served:
-        found.append(Spender(SHARED, "deployment", record.served))
+        found.append(Spender(SHARED, "deployment", record.wildcard or record.served))
     if record.user:
         found.append(Spender(slot, "user", canonical(record.user)))
     found += [Spender(slot, "tag", f"{name}={value}") for name, value in record.tags]
