@@ -79,7 +79,9 @@ def test_x1_an_address_that_guesses_waits_and_good_keys_do_not() -> None:
     setting = Setting(Index(VirtualKey(id="a")))
     for number in range(20):
         assert "not known" in setting.refused(f"wrong-key-number-{number:04}")
-    assert "too many" in setting.refused("wrong-key-again-and-again")
+    with pytest.raises(GatewayError, match="too many requests from this address came without a valid key") as caught:
+        setting.admit("wrong-key-again-and-again")
+    assert (caught.value.code, caught.value.status, caught.value.retry_after) == ("rate_limit_exceeded", 429, 60.0)
     assert setting.admit().id == "a"
     assert "not known" in setting.refused("another-address-has-its-own", peer="10.9.9.9")
     setting.clock = 61.0
