@@ -125,7 +125,8 @@ async def test_leases_that_nobody_could_renew_are_not_swept_at_once(
             return 0
 
     state: Any = Away()
-    sweeper = Sweeper(state, Books(), Journal(tmp_path / "j", asyncio.get_running_loop()), machine="m", slots=list)
+    journal = Journal(tmp_path / "j", asyncio.get_running_loop())
+    sweeper = Sweeper(state, Books(), journal, machine="m", slots=list)
     turns = 0
 
     async def pause(_: float) -> None:
@@ -145,3 +146,21 @@ async def test_leases_that_nobody_could_renew_are_not_swept_at_once(
     with pytest.raises(asyncio.CancelledError):
         await sweeper.run(lambda: 0.0)
     assert sweeps == ["away", "there"]
+    journal.close()
+
+
+async def test_idle_states_are_collected_as_fast_as_they_come(tmp_path: Path) -> None:
+    found = [1000, 900, 10, 1000]
+
+    class Full:
+        trouble = ""
+
+        def collect(self) -> int:
+            return found.pop(0)
+
+    state: Any = Full()
+    journal = Journal(tmp_path / "j", asyncio.get_running_loop())
+    sweeper = Sweeper(state, Books(), journal, machine="m", slots=list)
+    await sweeper._collect()
+    assert found == [1000]
+    journal.close()

@@ -27,6 +27,9 @@ SETTLING = 3
 moment to do so. The end of a lease tells nothing until then.
 """
 MOST = 1000
+COLLECTIONS = 20
+"""Looks for idle states in one sweep, as long as each finds many: clients that name ever new users make as many."""
+MANY = 500
 
 
 class Books(Protocol):
@@ -55,9 +58,15 @@ class Sweeper:
             try:
                 if self._is_due():
                     await self.sweep(wall())
-                self._state.collect()
+                await self._collect()
             except StateError:
                 continue
+
+    async def _collect(self) -> None:
+        for _ in range(COLLECTIONS):
+            if self._state.collect() < MANY:
+                return
+            await asyncio.sleep(0)  # the state is everybody's, and so is this loop
 
     def _is_due(self) -> bool:
         """Whether a lease's end means something. While the shared state is away, only the stand-in is swept."""
