@@ -12,6 +12,7 @@ from fairlead.canonical.routing import RequestRecord
 from fairlead.control.ledger import HOUR, Ledger
 from fairlead.database import spend
 from fairlead.database.engine import Database
+from fairlead.database.place import DatabaseError
 from fairlead.journal import Journal, encode
 
 NOON = 1_790_000_000 // 86_400 * 86_400 + 12 * HOUR
@@ -126,14 +127,8 @@ async def test_a_database_that_is_down_loses_nothing_and_is_told_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from contextlib import contextmanager
-
-    from fairlead.database.place import DatabaseError
-
-    @contextmanager
     def down() -> Any:
         raise DatabaseError("the database is down")
-        yield
 
     write(tmp_path, record(1))
     with monkeypatch.context() as patch:
