@@ -172,3 +172,9 @@ def test_failures_that_were_under_way_do_not_lengthen_an_open_breaker() -> None:
         assert fail(health, 100.5).cooldown_until == health.cooldown_until
         health = fail(health, 100.5)
     assert health.openings == 1
+
+
+def test_a_limit_of_ours_cools_nothing() -> None:
+    """It is looked at by each request anyway, and what was held may be given back before it said."""
+    limited = Failed(at=5.0, kind="limited", retry_after=60.0)
+    assert failed(HEALTHY, limited, Cooldown(), Random(1)) == HEALTHY
