@@ -14,9 +14,9 @@ from fairlead.catalog.table import Catalog
 from fairlead.config.callers import overlap
 from fairlead.config.model import Config
 from fairlead.config.problems import Findings, did_you_mean
+from fairlead.config.references import remote_credentials
 from fairlead.policy.routes import covers
 from fairlead.policy.select import is_within
-from fairlead.config.references import remote_credentials
 
 _ABILITIES: dict[str, Callable[[Deployment], bool | None]] = {
     "tools": lambda deployment: deployment.tools,
