@@ -57,7 +57,7 @@ test: setup $(STAMPS)/servers $(STAMPS)/node ## every test, real servers and cli
 soak: setup ## the long forms: leaks over 200 000 requests and 20 000 aborted streams
 	$(RUN) bench/soak.py --full
 
-bench: setup ## measure beside nginx (needs Debian's nginx and wrk)
+bench: setup $(STAMPS)/servers ## measure beside nginx (needs Debian's nginx and wrk)
 	$(RUN) bench/run.py --update-docs
 
 lock: setup ## compile the lock files anew from pyproject.toml and requirements/*.in

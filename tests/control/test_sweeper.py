@@ -1,115 +1,139 @@
-"""What becomes of holds that nobody renews."""
+"""Overdue holds: settled by the record where the journal has one, as lost where it has none, and only once."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fairlead.canonical.limits import MONTH, SECOND, Demand, Limit, Rule, Standing, rule
+from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Demand, Granted, Limit, Unit, rule
 from fairlead.canonical.routing import RequestRecord
 from fairlead.canonical.usage import Usage
-from fairlead.control.sweeper import SETTLING, Sweeper
+from fairlead.control.sweeper import FOREIGN_AFTER, SETTLING, Sweeper
 from fairlead.journal import Journal, decode
 from fairlead.journal.note import Note, encode_note
 from fairlead.state.local import LocalState
 from fairlead.state.port import LEASE, Spending
 
-REQUESTS = rule(
-    Limit(unit="requests", algorithm="fixed_window", limit=10, per=3600 * SECOND),
-    slot="acme", scope="tenant", subject="acme",
-)  # fmt: skip
-MONEY = rule(Limit(unit="money", algorithm="calendar", limit=1000, per=MONTH), slot="acme", scope="key", subject="k")
-OF_DEPLOYMENT = rule(
-    Limit(unit="requests", algorithm="fixed_window", limit=10, per=3600 * SECOND),
-    slot="*", scope="deployment", subject="a/b",
-)  # fmt: skip
-NOTE = encode_note(Note(id="req_1", tenant="acme", key="k"))
+WALL = 1_790_000_000.0
 
 
-class Books:
-    """The journals' records, as a test has them."""
+def demand(unit: Unit, amount: int, algorithm: Any = "token_bucket", limit: int = 1000) -> Demand:
+    line = Limit(unit=unit, algorithm=algorithm, limit=limit, per=DAY)
+    return Demand(rule(line, slot="acme", scope="tenant", subject="acme"), amount)
 
-    def __init__(self) -> None:
+
+DEMANDS = (
+    demand("requests", 1),
+    demand("tokens", 500),
+    demand("concurrency", 1, "concurrency"),
+    demand("money", 300_000, "calendar", DOLLAR),
+)
+NOTE = encode_note(Note(id="r1", tenant="acme", key="k", asked="chat", tags=(("team", "a"),)))
+
+
+class Setting:
+    """A state with a clock of its own, a journal, and what other journals say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = 1_790_000_000 * SECOND
+        self.state = LocalState(folder / "state", clock=lambda: self.now)
+        self.file = folder / "lost.journal"
+        self.journal = Journal(self.file, asyncio.get_running_loop())
         self.known: dict[str, RequestRecord] = {}
+        self.sweeper = Sweeper(self.state, self, self.journal, machine="m1", slots=lambda: ["acme"])
 
     async def records(self, holds: set[str]) -> dict[str, RequestRecord]:
         return {hold: record for hold, record in self.known.items() if hold in holds}
 
+    async def hold(self, name: str) -> None:
+        await self.state.seed(Spending(DEMANDS[3].rule, ()))
+        assert isinstance(await self.state.reserve(name, DEMANDS, NOTE), Granted)
 
-class Desk:
-    def __init__(self, folder: Path) -> None:
-        self.now = 1_800_000_000 * SECOND
-        self.state = LocalState(folder / "state", clock=lambda: self.now)
-        self.books = Books()
-        self.path = folder / "lost.journal"
-        self.journal = Journal(self.path, asyncio.get_running_loop())
-        self.sweeper = Sweeper(self.state, self.books, self.journal, machine="m", slots=lambda: ["*", "acme"])
+    async def left(self) -> list[int]:
+        return [standing.remaining for standing in await self.state.standings([each.rule for each in DEMANDS])]
 
-    async def hold(self, name: str, *demands: Demand) -> None:
-        await self.state.reserve(name, demands, NOTE)
-
-    async def sweep(self) -> int:
-        return await self.sweeper.sweep(1000.0)
-
-    async def remaining(self, *rules: Rule) -> list[int]:
-        standings: list[Standing] = await self.state.standings(rules)
-        return [standing.remaining for standing in standings]
-
-    def lost(self) -> list[RequestRecord]:
-        return list(decode(self.path.read_bytes()))
+    def written(self) -> list[RequestRecord]:
+        return list(decode(self.file.read_bytes()))
 
 
-@asynccontextmanager
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    found = Desk(tmp_path)
-    await found.state.seed(Spending(MONEY, ()))
-    try:
-        yield found
-    finally:
-        await found.state.close()
-        found.journal.close()
+@pytest.fixture
+async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
+    made = Setting(tmp_path)
+    yield made
+    await made.state.close()
+    made.journal.close()
 
 
-def ended(**facts: Any) -> RequestRecord:
-    return RequestRecord(**{"id": "req_1", "at": 0.0, "dialect": "openai_chat", "asked": "chat", **facts})
+async def test_a_hold_that_is_alive_is_left_alone(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    setting.now += LEASE
+    assert await setting.sweeper.sweep(WALL) == 0
+    assert setting.written() == []
 
 
-async def test_what_is_renewed_is_left_alone_and_what_is_lost_counts_as_held(tmp_path: Path) -> None:
-    async with desk(tmp_path) as found:
-        await found.hold("m-1-1.1", Demand(REQUESTS, 1), Demand(MONEY, 300))
-        assert await found.sweep() == 0
-        found.now += LEASE + SECOND
-        assert await found.sweep() == 1
-        assert await found.remaining(REQUESTS, MONEY) == [9, 700]
-        (record,) = found.lost()
-        assert (record.ended, record.hold, record.charged, record.tenant) == ("lost", "m-1-1", 300, "acme")
-        assert await found.sweep() == 0
+async def test_a_lost_request_is_counted_as_held_and_has_a_record(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 1
+    (record,) = setting.written()
+    assert (record.ended, record.id, record.tenant, record.key, record.asked) == ("lost", "r1", "acme", "k", "chat")
+    assert (record.hold, record.charged, record.estimated, record.tags) == ("m1-a-1", 300_000, True, (("team", "a"),))
+    assert await setting.left() == [999, 500, 1000, 700_000]
+    setting.now += LEASE
+    assert await setting.sweeper.sweep(WALL) == 0
+    assert len(setting.written()) == 1
 
 
-async def test_what_the_journal_tells_is_settled_by_it_and_not_written_again(tmp_path: Path) -> None:
-    async with desk(tmp_path) as found:
-        await found.hold("m-1-1.1", Demand(REQUESTS, 1), Demand(MONEY, 300))
-        await found.hold("m-1-2.1", Demand(REQUESTS, 1), Demand(MONEY, 300))
-        found.books.known = {
-            "m-1-1": ended(hold="m-1-1", charged=40, usage=Usage(input=1, output=2)),
-            "m-1-2": ended(hold="m-1-2", ended="refused"),
-        }
-        found.now += LEASE + SECOND
-        assert await found.sweep() == 2
-        assert await found.remaining(REQUESTS, MONEY) == [9, 960]
-        assert found.lost() == []
+async def test_a_request_whose_record_was_written_is_settled_by_it(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    usage = Usage(input=10, output=20)
+    setting.known["m1-a-1"] = RequestRecord(id="r1", at=WALL, hold="m1-a-1", usage=usage, charged=50)
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 1
+    assert setting.written() == []
+    assert await setting.left() == [999, 970, 1000, DOLLAR - 50]
 
 
-async def test_a_lost_request_with_two_holds_costs_what_the_dearer_one_held(tmp_path: Path) -> None:
-    async with desk(tmp_path) as found:
-        await found.hold("m-1-1.1", Demand(OF_DEPLOYMENT, 1))
-        await found.hold("m-1-1.2", Demand(MONEY, 300))
-        found.now += LEASE + SECOND
-        assert await found.sweep() == 2
-        assert [record.charged for record in found.lost()] == [300]
+async def test_all_holds_of_a_request_are_one_loss(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    await setting.hold("m1-a-1.2")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 2
+    assert len(setting.written()) == 1
+
+
+async def test_another_machines_hold_is_its_own_matter_for_a_while(setting: Setting) -> None:
+    await setting.hold("m2-a-1.1")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 0
+    setting.now += FOREIGN_AFTER
+    assert await setting.sweeper.sweep(WALL) == 1
+
+
+async def test_a_request_for_which_nothing_was_tried_is_given_back_whole(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    setting.known["m1-a-1"] = RequestRecord(id="r1", at=WALL, hold="m1-a-1", ended="refused")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 1
+    assert await setting.left() == [1000, 1000, 1000, DOLLAR]
+
+
+async def test_a_lost_request_with_two_holds_costs_what_the_dearer_one_held(setting: Setting) -> None:
+    assert isinstance(await setting.state.reserve("m1-a-1.1", DEMANDS[:2], NOTE), Granted)
+    await setting.hold("m1-a-1.2")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 2
+    assert [record.charged for record in setting.written()] == [300_000]
+
+
+class Nothing:
+    """No journal knows anything."""
+
+    async def records(self, holds: set[str]) -> dict[str, RequestRecord]:
+        del holds
+        return {}
 
 
 async def test_leases_that_nobody_could_renew_are_not_swept_at_once(
@@ -126,7 +150,7 @@ async def test_leases_that_nobody_could_renew_are_not_swept_at_once(
 
     state: Any = Away()
     journal = Journal(tmp_path / "j", asyncio.get_running_loop())
-    sweeper = Sweeper(state, Books(), journal, machine="m", slots=list)
+    sweeper = Sweeper(state, Nothing(), journal, machine="m", slots=list)
     turns = 0
 
     async def pause(_: float) -> None:
@@ -160,7 +184,7 @@ async def test_idle_states_are_collected_as_fast_as_they_come(tmp_path: Path) ->
 
     state: Any = Full()
     journal = Journal(tmp_path / "j", asyncio.get_running_loop())
-    sweeper = Sweeper(state, Books(), journal, machine="m", slots=list)
+    sweeper = Sweeper(state, Nothing(), journal, machine="m", slots=list)
     await sweeper._collect()
     assert found == [1000]
     journal.close()
