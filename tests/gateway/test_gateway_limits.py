@@ -327,3 +327,24 @@ def test_a_soft_budget_never_takes_the_place_of_a_hard_one(order: tuple[Limit, L
     rules = Rules(tiers={}, tenants={"acme": Tenant(name="acme", limits=(own,))}, scoped=scoped)
     (rule,) = rules.of(VirtualKey(id="k", tenant="acme"), "chat", None, ())
     assert (rule.hard, rule.limit) == (True, 5 * DOLLAR)
+
+
+async def test_who_waits_for_a_budgets_past_looks_ever_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands may wait for one budget, and each look is a step in the state that all share."""
+    async with gateway(tmp_path, facts={"price": PRICE}, snapshot=of_tenant(budget(1))) as gate:
+        looks = 0
+        reserve = gate.state.reserve
+
+        async def counted(*args: Any, **more: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return await reserve(*args, **more)
+
+        monkeypatch.setattr(gate.state, "reserve", counted)
+        monkeypatch.setattr(gate.world.holds, "_tell", lambda _: None)
+        monkeypatch.setattr("fairlead.gateway.holds.SEEDING", 0.5)
+        answer = await gate.chat(max_tokens=10)
+        assert (answer.status, answer.error["code"]) == (503, "ledger_unavailable")
+        assert looks < 20
