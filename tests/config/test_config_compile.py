@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.canonical.routing import Cooldown, Route, Snapshot, Timeouts
+from fairlead.canonical.routing import Cooldown, Deployment, Route, Snapshot, Timeouts
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.config import model
 from fairlead.config.bind import bind
@@ -19,6 +19,7 @@ from fairlead.config.secrets import Fetched
 from fairlead.config.shipped import catalog
 from fairlead.config.units import is_loopback
 from fairlead.config.world import World
+from fairlead.policy.routes import Routes
 
 PEPPER = b"pepper"
 KEY = "k" * 20
@@ -405,3 +406,22 @@ def test_the_version_follows_the_content_and_tells_no_secret() -> None:
     assert snapshot(text.replace("model: a", "model: b")).version != same
     assert snapshot(text, {"GROQ_API_KEY": "other"}).version != same
     assert len(same) == 12
+
+
+def test_a_wildcard_serves_each_model_with_what_the_catalog_knows_of_it() -> None:
+    made = snapshot("routes: [{model: '*', deployments: [openai/*]}]")
+    routes = Routes(made.routes, made.facts)
+    row = catalog().models["openai", "gpt-4o-mini"]
+
+    def served(model: str) -> Deployment:
+        route = routes.find(model)
+        assert route is not None
+        return route.choices[0].deployment
+
+    for asked in ("gpt-4o-mini", "openai/gpt-4o-mini"):
+        known = served(asked)
+        assert (known.model, known.context, known.max_output) == ("*", row.context, row.max_output)
+        assert known.price is not None
+        assert known.price.input == row.input
+    unheard = served("unheard-of")
+    assert (unheard.price, unheard.context) == (None, None)

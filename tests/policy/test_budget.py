@@ -1,6 +1,7 @@
 """Budgets are never overspent, and their periods are the calendar's."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from fairlead.canonical.limits import DAY, MONTH, NEVER, SECOND, WEEK, Algorithm, Demand, Granted, Limit, Rule, rule
 from fairlead.policy import holds
 from fairlead.policy.budget import BUDGETS, period, seeded
-from fairlead.policy.limits import GRAINS, State
+from fairlead.policy.limits import GRAINS, SOON, State
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 START = 1_800_000_000 * SECOND
@@ -110,10 +111,14 @@ def test_a_rolling_budget_comes_back_within_a_grain_of_its_window() -> None:
     assert DAY < purse.wait(1) <= DAY + DAY // GRAINS + 1
 
 
-def test_what_is_held_and_not_spent_blocks_a_rolling_budget_for_an_unknown_time() -> None:
-    purse = Purse(budget("rolling", 10))
-    assert purse.ask(10)
-    assert purse.wait(1) == DAY
+@pytest.mark.parametrize("kind", ["calendar", "rolling"])
+def test_where_only_what_is_held_stands_in_the_way_it_is_worth_asking_again_soon(kind: Any) -> None:
+    purse = Purse(budget(kind, 10))
+    assert purse.ask(4)
+    purse.settle(4)
+    assert purse.ask(6)
+    assert purse.wait(6) == SOON
+    assert purse.wait(7) > SOON, "four are spent"
 
 
 def test_a_request_that_ends_in_the_next_period_is_paid_for_by_it() -> None:

@@ -68,6 +68,8 @@ class Demand(msgspec.Struct, frozen=True):
 
     rule: Rule
     amount: int
+    least: int = 0
+    """What it makes do with where less is left than `amount`, as nobody knows what it will use; 0: it needs it all."""
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -49,6 +49,16 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     vision: bool | None = None
 
 
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a model that a wildcard may stand for."""
+
+    price: Price | None = None
+    context: int | None = None
+    max_output: int | None = None
+    tools: bool | None = None
+    vision: bool | None = None
+
+
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A deployment's place in a route. Choices of rank 0 are tried before those of rank 1, and so on."""
 
@@ -154,6 +164,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     secrets: dict[str, str] = {}
     server: Server = Server()
     issuers: tuple[Issuer, ...] = ()
+    facts: dict[str, dict[str, Facts]] = {}
+    """By provider and model id: what the catalog knows of models behind wildcards."""
     open: bool = False
     """True: no keys and no issuers are configured, on loopback; callers need no key as long as none is made."""
 

@@ -16,7 +16,7 @@ from fairlead.config.load import load
 from fairlead.config.problems import did_you_mean
 from fairlead.config.references import remote_credentials
 from fairlead.policy.health import Fleet
-from fairlead.policy.routes import Routes
+from fairlead.policy.routes import Routes, served_model
 from fairlead.policy.select import Needs, consider, for_tenant
 
 
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     if loaded.snapshot is None:
         print_problems(loaded.errors)
         return 1
-    route = Routes(loaded.snapshot.routes).find(args.model)
+    route = Routes(loaded.snapshot.routes, loaded.snapshot.facts).find(args.model)
     if route is None:
         names = [route.model for route in loaded.snapshot.routes]
         print(f"fairlead explain: no route serves {args.model!r}{did_you_mean(args.model, names)}", file=sys.stderr)
@@ -60,7 +60,7 @@ def _explained(route: Route, model: str, needs: Needs, secrets: set[str]) -> dic
 
 def _tried(choice: Choice, asked: str) -> dict[str, Any]:
     deployment = choice.deployment
-    model = asked.removeprefix(f"{deployment.provider}/") if deployment.model == "*" else deployment.model
+    model = served_model(deployment, asked)
     return {"deployment": deployment.name, "rank": choice.rank, "weight": choice.weight, "model": model}
 
 

@@ -46,6 +46,7 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         tenants=tenants_of(config, tiers, findings),
         scoped=scoped_of(config, findings),
         sharing=sharing_of(config, world, findings),
+        facts=_facts(known, routes, world.catalog),
         issuers=issuers_of(config, config.tiers, findings),
         secrets=secrets,
         server=_server(config.server),
@@ -151,6 +152,27 @@ def _flattened(order: list[str], own: Mapping[str, tuple[routing.Choice, ...]]) 
         for choice in fresh:
             yield msgspec.structs.replace(choice, rank=base + choice.rank)
         base += 1 + max((choice.rank for choice in own[name]), default=-1)
+
+
+def _facts(
+    known: dict[str, Endpoint], routes: tuple[routing.Route, ...], catalog: Catalog
+) -> dict[str, dict[str, routing.Facts]]:
+    """What the catalog knows of the models of each provider that a wildcard leads to."""
+    deployments = [choice.deployment for route in routes for choice in route.choices]
+    wild = {deployment.provider for deployment in deployments if deployment.model == "*"}
+    return {
+        provider: {
+            row.model: routing.Facts(
+                price=row.price(catalog.version),
+                context=row.context,
+                max_output=row.max_output,
+                tools=row.tools,
+                vision=row.vision,
+            )
+            for row in catalog.models_of(known[provider].known_as or "")
+        }
+        for provider in sorted(wild)
+    }
 
 
 def _secrets(

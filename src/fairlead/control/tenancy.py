@@ -11,6 +11,7 @@ import time
 
 from fairlead.canonical.limits import Rule
 from fairlead.control.admin import Entry
+from fairlead.control.alerts import Alerts
 from fairlead.control.configuring import Configuring
 from fairlead.control.desk import Desk
 from fairlead.control.health import Health
@@ -36,9 +37,6 @@ from fairlead.state.proof import prove
 
 log = logging.getLogger("fairlead.control")
 
-MOST_TOLD = 10_000
-"""Alerts that are remembered, so that each is told once."""
-
 
 class Tenancy:
     """From the first look at the database to the last."""
@@ -58,7 +56,7 @@ class Tenancy:
         )
         self._state: State
         self._seeding: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._told: set[Notice] = set()
+        self._alerts = Alerts(self._ledger.spending)
 
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers about keys and tenants."""
@@ -95,7 +93,7 @@ class Tenancy:
         """Follows keys, journals and leases until it is cancelled."""
         sweeper = Sweeper(self._state, self._ledger, self._journal, machine=self._post.machine, slots=self._slots)
         async with asyncio.TaskGroup() as group:
-            for work in (self._follower.run(), self._ledger.run(), sweeper.run(time.time)):
+            for work in (self._follower.run(), self._ledger.run(), self._alerts.run(), sweeper.run(time.time)):
                 group.create_task(work)
 
     def heed(self, notice: Notice) -> None:
@@ -104,7 +102,7 @@ class Tenancy:
         if rule is None:
             return
         if notice.kind == "alert":
-            self._alert(notice, rule)
+            self._alerts.heed(notice, rule)
         elif (rule.slot, rule.key) not in self._seeding:
             task = asyncio.create_task(self.seed(rule))
             self._seeding[(rule.slot, rule.key)] = task
@@ -138,15 +136,6 @@ class Tenancy:
         self._journal.close()
         self._index.close()
         self._database.close()
-
-    def _alert(self, notice: Notice, rule: Rule) -> None:
-        """One line per budget, degree and period."""
-        if notice in self._told:
-            return
-        if len(self._told) >= MOST_TOLD:
-            self._told.clear()
-        self._told.add(notice)
-        log.warning("budget_alert", extra={"budget": rule.label, "percent": notice.percent})
 
     def _slots(self) -> list[str]:
         return [SHARED, NOBODY, *self._config.serving.tenants]

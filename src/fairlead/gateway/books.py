@@ -23,11 +23,12 @@ from fairlead.canonical.tenants import VirtualKey
 from fairlead.canonical.usage import Usage, cost
 from fairlead.dialects.ask import Ask
 from fairlead.gateway.callers import ANYONE
-from fairlead.gateway.upstream import Answer, served_model
+from fairlead.gateway.upstream import Answer
 from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
 from fairlead.journal.note import Note, encode_note
 from fairlead.policy.estimate import Amounts, Estimate, partial, spent
+from fairlead.policy.routes import served_model
 from fairlead.state.channel import Notice
 from fairlead.state.port import Hold, Settlement
 

@@ -63,12 +63,18 @@ class Demands:
     async def _counted(
         self, rules: tuple[Rule, ...], books: "Books", request: Request, route: Route
     ) -> tuple[Demand, ...]:
-        """The request's tokens are counted only where a rule asks for them, and once."""
+        """The request's tokens are counted only where a rule asks for them, and once.
+
+        A client that does not say how long the answer may be gets what is left of a limit on tokens.
+        """
         wanted = ONE
         if any(rule.unit not in ONE for rule in rules):
             if books.estimate is None:
                 books.estimate = await self._estimated(request, route)
             wanted = amounts(books.estimate)
+            if request.ask.max_tokens is None:
+                least = {"tokens": books.estimate.input + 1, "output_tokens": 1}
+                return tuple([Demand(rule, wanted[rule.unit], least.get(rule.unit, 0)) for rule in rules])
         return tuple([Demand(rule, wanted[rule.unit]) for rule in rules])
 
     async def _estimated(self, request: Request, route: Route) -> Estimate:

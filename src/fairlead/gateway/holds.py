@@ -25,6 +25,8 @@ from fairlead.canonical.limits import (
     Verdict,
 )
 from fairlead.canonical.routing import Failed, Try
+from fairlead.policy.holds import smaller
+from fairlead.policy.limits import SOON
 from fairlead.state.channel import Notice
 from fairlead.state.local import LocalState
 from fairlead.state.port import RENEW_EVERY, Hold, Settlement, State, StateError
@@ -40,7 +42,6 @@ LEDGER_SOON = 5.0
 """Seconds after which it may be worth asking again when limits could not be looked at."""
 QUOTA_SOON = 120 * SECOND
 """A budget that is free again sooner is worth waiting for."""
-MOST_ALERTED = 1000
 MOST_UNSETTLED = 100_000
 """Settlements kept for a state that cannot be reached; beyond them leases run out instead."""
 
@@ -58,7 +59,6 @@ class Holds:
         self._written = written
         self._count = 0
         self._held: dict[str, Hold] = {}
-        self._alerted: dict[Rule, Notice] = {}
         self._ended: list[Settlement] = []
         self._scheduled = False
         self._settling: asyncio.Task[None] | None = None
@@ -120,9 +120,12 @@ class Holds:
         name = f"{books.hold}.{books.reserved}"
         note = books.note()
         try:
-            verdict = await self.state.reserve(name, demands, note, strict=strict)
-            if isinstance(verdict, Unseeded):
-                verdict = await self._seeded(name, demands, note, strict=strict)
+            verdict = await self._weighed(name, demands, note, strict=strict)
+            if isinstance(verdict, Denied):
+                content = smaller(demands, verdict.standings)
+                if content is not None:
+                    demands = content
+                    verdict = await self._weighed(name, demands, note, strict=strict)
         except StateError:
             verdict = Unavailable()
         if isinstance(verdict, Granted):
@@ -131,12 +134,14 @@ class Holds:
             books.holds.append(hold)
         return verdict
 
-    async def _seeded(self, name: str, demands: tuple[Demand, ...], note: bytes, *, strict: bool) -> Verdict:
-        """Asks the control process for the past of whatever slot has none, and tries again until it is there."""
+    async def _weighed(self, name: str, demands: tuple[Demand, ...], note: bytes, *, strict: bool) -> Verdict:
+        """The state's verdict. Where a budget has no past, the control process is asked for it until it is there."""
+        verdict = await self.state.reserve(name, demands, note, strict=strict)
+        if not isinstance(verdict, Unseeded):
+            return verdict
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SEEDING
         pause = SEED_POLL
-        verdict: Verdict = await self.state.reserve(name, demands, note, strict=strict)
         while isinstance(verdict, Unseeded) and loop.time() < deadline:
             self._tell(Notice("seed", rule=verdict.rule))
             await asyncio.sleep(pause)
@@ -145,7 +150,7 @@ class Holds:
         return verdict
 
     def _alert(self, demands: Sequence[Demand], granted: Granted) -> None:
-        """Tells of each budget that has reached one of its degrees; once per period, as far as is remembered."""
+        """Tells of each budget that may have reached one of its degrees, were all that is held spent as well."""
         for demand, standing in zip(demands, granted.standings, strict=True):
             rule = demand.rule
             if not rule.alerts:
@@ -156,11 +161,7 @@ class Holds:
                 notice = Notice(
                     "alert", rule=rule, percent=percent, period=_period(rule, granted.since, standing.reset)
                 )
-                if self._alerted.get(rule) != notice:
-                    if len(self._alerted) >= MOST_ALERTED:
-                        self._alerted.clear()
-                    self._alerted[rule] = notice
-                    self._tell(notice)
+                self._tell(notice)
 
     def _flush(self) -> None:
         """At the end of the turn: an engine of this machine is told at once, another in the background."""
@@ -200,35 +201,54 @@ def refused(demands: Sequence[Demand], standings: Sequence[Standing]) -> tuple[G
     demand, standing = max(pairs, key=lambda pair: (pair[1].wait == NEVER, pair[1].wait))
     rule, wait = demand.rule, standing.wait
     code = "insufficient_quota" if rule.unit == "money" else "rate_limit_exceeded"
+    asked = _asked(demand, standing)
     if wait == NEVER:
-        message = f"this request alone is more than the limit allows: {rule.label}"
+        message = f"this request alone is more than the limit allows: {rule.label}{asked}; send less or set max_tokens"
         return GatewayError(code, message, retry=False), rule.label
     soon = rule.unit != "money" or wait <= QUOTA_SOON
-    seconds = wait / SECOND
-    message = f"limit reached: {rule.label}; it is free again in {_duration(wait)}"
+    when = f"it is free again in {_duration(wait)}"
     if rule.unit == "concurrency":
-        message = f"limit reached: {rule.label}; try again when one of them has ended"
-    return GatewayError(code, message, retry_after=seconds if soon else None), rule.label
+        when = "try again when one of them has ended"
+    elif rule.unit == "money" and wait <= SOON:
+        when = "requests under way hold the rest; try again when they have ended"
+    message = f"limit reached: {rule.label}{asked}; {when}"
+    return GatewayError(code, message, retry=soon, retry_after=wait / SECOND if soon else None), rule.label
+
+
+def _asked(demand: Demand, standing: Standing) -> str:
+    """What a request may come to and what is left for it, where the client can do something about that."""
+    unit = demand.rule.unit
+    if unit == "money":
+        return f" (it may cost ${_dollars(demand.amount)}, ${_dollars(standing.remaining)} is left)"
+    if _TOLD.get(unit) != "tokens":
+        return ""
+    return f" (it may take {demand.least or demand.amount}, {standing.remaining} are left)"
+
+
+def _dollars(micros: int) -> str:
+    return f"{micros // DOLLAR}.{micros % DOLLAR:06d}"
 
 
 def limit_fields(demands: Sequence[Demand], standings: Sequence[Standing]) -> str:
-    """OpenAI's `x-ratelimit-*` header lines for the tightest limit on requests and on tokens, and what a budget has."""
-    tightest: dict[str, tuple[float, int, Standing]] = {}
+    """OpenAI's `x-ratelimit-*` header lines for the limit on requests and on tokens that has least left, and what a
+    budget has. A request that was denied took nothing, so what a rule would have given it is still there.
+    """
+    denied = any(standing.wait for standing in standings)
+    tightest: dict[str, tuple[int, int, Standing]] = {}
     for demand, standing in zip(demands, standings, strict=True):
-        rule = demand.rule
-        told = _TOLD.get(rule.unit)
+        told = _TOLD.get(demand.rule.unit)
         if told is not None:
-            share = standing.remaining / rule.limit
+            left = standing.remaining + demand.amount if denied and not standing.wait else standing.remaining
             other = tightest.get(told)
-            if other is None or share < other[0]:
-                tightest[told] = (share, rule.limit, standing)
-    return "".join([_FIELDS[told](limit, standing) for told, (_, limit, standing) in tightest.items()])
+            if other is None or left < other[0]:
+                tightest[told] = (left, demand.rule.limit, standing)
+    return "".join([_FIELDS[told](*figures) for told, figures in tightest.items()])
 
 
-def _rates(unit: str) -> Callable[[int, Standing], str]:
-    def lines(limit: int, standing: Standing) -> str:
+def _rates(unit: str) -> Callable[[int, int, Standing], str]:
+    def lines(left: int, limit: int, standing: Standing) -> str:
         return (
-            f"x-ratelimit-limit-{unit}: {limit}\r\nx-ratelimit-remaining-{unit}: {standing.remaining}\r\n"
+            f"x-ratelimit-limit-{unit}: {limit}\r\nx-ratelimit-remaining-{unit}: {left}\r\n"
             f"x-ratelimit-reset-{unit}: {_duration(standing.reset)}\r\n"
         )
 
@@ -242,12 +262,10 @@ _TOLD = {
     "output_tokens": "tokens",
     "money": "money",
 }
-_FIELDS: dict[str, Callable[[int, Standing], str]] = {
+_FIELDS: dict[str, Callable[[int, int, Standing], str]] = {
     "requests": _rates("requests"),
     "tokens": _rates("tokens"),
-    "money": lambda _, standing: (
-        f"x-fairlead-budget-remaining: {standing.remaining // DOLLAR}.{standing.remaining % DOLLAR:06d}\r\n"
-    ),
+    "money": lambda left, _, __: f"x-fairlead-budget-remaining: {_dollars(left)}\r\n",
 }
 
 

@@ -19,6 +19,7 @@ from fairlead.dialects.ask import Ask
 from fairlead.dialects.table import DIALECTS, Dialect, Stream, Translation, dated
 from fairlead.http.errors import UpstreamError
 from fairlead.http.reply import Reply
+from fairlead.policy.routes import served_model
 
 if TYPE_CHECKING:
     from fairlead.gateway.calls import Call
@@ -76,11 +77,6 @@ class Request:
         return Translation(
             DIALECTS[deployment.dialect], self.dialect, include_usage=self.ask.include_usage, created=self.created
         )
-
-
-def served_model(deployment: Deployment, asked: str) -> str:
-    """The model id to send: a wildcard deployment serves whatever name was asked for."""
-    return asked.removeprefix(f"{deployment.provider}/") if deployment.model == "*" else deployment.model
 
 
 class Whole(msgspec.Struct, frozen=True):

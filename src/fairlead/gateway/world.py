@@ -65,7 +65,7 @@ class World:
         self.snapshot = snapshot
         self.callers.adopt(snapshot)
         self.demands = Demands(snapshot, self.counter)
-        self._routes = Routes(snapshot.routes)
+        self._routes = Routes(snapshot.routes, snapshot.facts)
         self.calls = Calls(snapshot.secrets)
 
     def route(self, model: str, key: VirtualKey) -> Route:

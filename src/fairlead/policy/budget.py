@@ -8,6 +8,7 @@ never comes is the engine's business (leases).
 from fairlead.canonical.limits import DAY, MONTH, NEVER, WEEK, Algorithm, Rule, Standing
 from fairlead.policy.limits import (
     GRAINS,
+    SOON,
     Mechanism,
     State,
     settle_bucket,
@@ -30,8 +31,7 @@ def take_calendar(rule: Rule, state: State, now: int, amount: int) -> tuple[Stat
     room = rule.limit - spent - held
     reset = max(end - now, 1)
     if amount > room and rule.hard:
-        wait = NEVER if amount > rule.limit else reset
-        return state, Standing(max(room, 0), reset, wait)
+        return state, Standing(max(room, 0), reset, _wait(rule, amount, spent, reset))
     return [end, spent, held + amount], Standing(max(room - amount, 0), reset)
 
 
@@ -44,11 +44,12 @@ def settle_calendar(rule: Rule, state: State, now: int, since: int, held: int, u
 def take_rolling(rule: Rule, state: State, now: int, amount: int) -> tuple[State, Standing]:
     """State: what is held, then grain and spending by turns."""
     held, sums = _spendings(rule, state, now)
-    room = rule.limit - held - sum(sums[1::2])
+    spent = sum(sums[1::2])
+    room = rule.limit - held - spent
     reset = (sums[-2] + 2 + GRAINS) * rolling_grain(rule) - now if sums else DAY
     if amount > room and rule.hard:
-        wait = NEVER if amount > rule.limit else _until_room(rule, sums, now, amount - room)
-        return state, Standing(max(room, 0), reset, wait)
+        leaves = _until_room(rule, sums, now, amount + spent - rule.limit)
+        return state, Standing(max(room, 0), reset, _wait(rule, amount, spent, leaves))
     return [held + amount, *sums], Standing(max(room - amount, 0), max(reset, DAY))
 
 
@@ -80,6 +81,12 @@ def seeded(rule: Rule, spendings: list[tuple[int, int]], now: int) -> State:
     for at, amount in spendings:
         sums = charged(rule, sums, min(at, now), amount)
     return [0, *_spendings(rule, [0, *sums], now)[1]]
+
+
+def spent(rule: Rule, spendings: list[tuple[int, int]], now: int) -> int:
+    """How much of the budget is spent at `now`, of what the ledger says as for `seeded`."""
+    state = seeded(rule, spendings, now)
+    return state[1] if rule.algorithm == "calendar" else sum(state[2::2])
 
 
 def period(length: int, now: int) -> tuple[int, int]:
@@ -130,14 +137,21 @@ def _spendings(rule: Rule, state: State, now: int) -> tuple[int, State]:
     return state[0], state[first:]
 
 
+def _wait(rule: Rule, amount: int, spent: int, leaves: int) -> int:
+    """When asking again may help: soon, where what is held stands in the way, for most of it will be given back."""
+    if amount > rule.limit:
+        return NEVER
+    return SOON if amount <= rule.limit - spent else leaves
+
+
 def _until_room(rule: Rule, sums: State, now: int, lacking: int) -> int:
-    """Microseconds until so much has left the window; a day where it is held and not spent."""
+    """Microseconds until so much has left the window."""
     grain = rolling_grain(rule)
     for place in range(0, len(sums), 2):
         lacking -= sums[place + 1]
         if lacking <= 0:
             return max((sums[place] + 1) * grain + rule.ticks * rule.tick - now, 1)
-    return DAY
+    return SOON
 
 
 MECHANISMS: dict[Algorithm, Mechanism] = {

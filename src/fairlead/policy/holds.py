@@ -34,6 +34,19 @@ def reserve(
     return Granted(tuple(standings), now), new
 
 
+def smaller(demands: Sequence[Demand], standings: Sequence[Standing]) -> tuple[Demand, ...] | None:
+    """The same, with what is left for those that were denied and make do with it; None where one needs more."""
+    content: list[Demand] = []
+    for demand, standing in zip(demands, standings, strict=True):
+        if not standing.wait:
+            content.append(demand)
+        elif 0 < demand.least <= standing.remaining:
+            content.append(Demand(demand.rule, standing.remaining))
+        else:
+            return None
+    return tuple(content)
+
+
 def settle(demand: Demand, state: State, now: int, since: int, used: int) -> State:
     """The state once it is known what a request that was granted `since` really used of this demand."""
     if is_exact(demand, used):

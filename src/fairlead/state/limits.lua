@@ -196,12 +196,17 @@ local function current(rule, state, now)
   return ends, 0, state[3] or 0
 end
 
+local function budget_wait(rule, amount, spent, leaves)
+  if amount > rule.limit then return NEVER end
+  return amount <= rule.limit - spent and SOON or leaves
+end
+
 local function take_calendar(rule, state, now, amount)
   local ends, spent, held = current(rule, state, now)
   local room = rule.limit - spent - held
   local reset = max(ends - now, 1)
   if amount > room and rule.hard then
-    return nil, max(room, 0), reset, amount > rule.limit and NEVER or reset
+    return nil, max(room, 0), reset, budget_wait(rule, amount, spent, reset)
   end
   return {ends, spent, held + amount}, max(room - amount, 0), reset, 0
 end
@@ -230,16 +235,17 @@ local function rolling_until_room(rule, sums, now, lacking)
     lacking = lacking - sums[place + 1]
     if lacking <= 0 then return max((sums[place] + 1) * rule.width + rule.ticks * rule.tick - now, 1) end
   end
-  return DAY
+  return SOON
 end
 
 local function take_rolling(rule, state, now, amount)
   local held, sums = spendings(rule, state, now)
-  local room = rule.limit - held - total_of(sums)
+  local spent = total_of(sums)
+  local room = rule.limit - held - spent
   local reset = #sums > 0 and (sums[#sums - 1] + 2 + GRAINS) * rule.width - now or DAY
   if amount > room and rule.hard then
-    local wait = amount > rule.limit and NEVER or rolling_until_room(rule, sums, now, amount - room)
-    return nil, max(room, 0), reset, wait
+    local leaves = rolling_until_room(rule, sums, now, amount + spent - rule.limit)
+    return nil, max(room, 0), reset, budget_wait(rule, amount, spent, leaves)
   end
   return join({held + amount}, sums), max(room - amount, 0), max(reset, DAY), 0
 end

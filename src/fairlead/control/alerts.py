@@ -1,0 +1,69 @@
+"""Budgets that reach one of their degrees: one line in the log for each budget, degree and period.
+
+Workers say which degrees may have been reached, as they count what is only held. Whether one is, the ledger knows:
+it has what was spent. It must not know how a request is weighed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from fairlead.canonical.limits import DOLLAR, Rule
+from fairlead.policy.budget import spent
+from fairlead.state.channel import Notice
+from fairlead.state.port import Spending
+
+log = logging.getLogger("fairlead.control")
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at the ledger."""
+MOST = 10_000
+"""Budgets that are remembered."""
+
+Past = Callable[[Rule, int], Awaitable[Spending | None]]
+"""What a budget's subject has spent, at an instant in microseconds; None: it cannot be told now."""
+
+
+class Alerts:
+    """What workers have told of, until the ledger shows it; and what has been said already."""
+
+    def __init__(self, past: Past) -> None:
+        self._past = past
+        self._suspected: dict[tuple[str, str], Notice] = {}
+        self._said: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def heed(self, notice: Notice, rule: Rule) -> None:
+        """A worker let a request in that may bring a budget to a degree."""
+        budget = (rule.slot, rule.key)
+        if (notice.period, notice.percent) > self._said.get(budget, (0, 0)):
+            if len(self._suspected) >= MOST:
+                self._suspected.clear()
+            self._suspected[budget] = notice
+
+    async def run(self) -> None:
+        """Looks for ever."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            await self.look(time.time_ns() // 1000)
+
+    async def look(self, now: int) -> None:
+        """Says which of the degrees are reached at `now`, in microseconds; what is not yet is looked at again."""
+        for budget, notice in list(self._suspected.items()):
+            rule = notice.rule
+            spending = None if rule is None else await self._past(rule, now)
+            if rule is None or spending is None:
+                continue
+            used = spent(rule, list(spending.spent), now)
+            percent = max((degree for degree in rule.alerts if 100 * used >= degree * rule.limit), default=0)
+            if percent >= notice.percent and self._suspected.get(budget) == notice:
+                del self._suspected[budget]
+            if (notice.period, percent) > max(self._said.get(budget, (0, 0)), (notice.period, 0)):
+                self._say(budget, (notice.period, percent), rule, used)
+
+    def _say(self, budget: tuple[str, str], which: tuple[int, int], rule: Rule, used: int) -> None:
+        if len(self._said) >= MOST:
+            self._said.clear()
+        self._said[budget] = which
+        figures = {"percent": which[1], "spent": used / DOLLAR, "limit": rule.limit / DOLLAR}
+        log.warning("budget_alert", extra={"budget": rule.label, **figures})
