@@ -68,6 +68,23 @@ def tenants(tmp_path: Path, text: str, *flags: str) -> Iterator[Family]:
         yield family
 
 
+def fairlead(folder: Path, *words: str) -> str:
+    """What the command prints."""
+    command = [
+        sys.executable,
+        "-m",
+        "fairlead",
+        *words,
+        "--config",
+        str(folder / "fairlead.yaml"),
+        "--data",
+        str(folder),
+    ]
+    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def admin(family: Family, path: str, body: Any = None, method: str | None = None) -> Any:
     """What the admin port answers with 200 or 201."""
     content = None if body is None else json.dumps(body).encode()

@@ -1,39 +1,21 @@
 """Tenants in a running family: keys made at run time, budgets over several workers, workers that die."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.processes.family import ROOT, Family
+from tests.processes.family import Family
 from tests.processes.tenants import (
     Clients,
     admin,
     check_books,
     config,
+    fairlead,
     fake_provider,
     kill_workers,
     records,
     standing,
     tenants,
 )
-
-
-def fairlead(folder: Path, *words: str) -> str:
-    """What the command prints."""
-    command = [
-        sys.executable,
-        "-m",
-        "fairlead",
-        *words,
-        "--config",
-        str(folder / "fairlead.yaml"),
-        "--data",
-        str(folder),
-    ]
-    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def status(family: Family, key: str) -> int:
