@@ -54,4 +54,5 @@ async def run(engine: str, name: str, requests: int, limit: int) -> dict[str, in
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(run(*sys.argv[1:3], *map(int, sys.argv[3:])))))  # type: ignore[call-arg]
+    engine, name, requests, limit = sys.argv[1:]
+    print(json.dumps(asyncio.run(run(engine, name, int(requests), int(limit)))))
