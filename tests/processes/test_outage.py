@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tests.processes.family import Family
@@ -14,6 +15,7 @@ WORKERS = 2
 PROCESSES = WORKERS + 1
 """Those that count: the workers and control."""
 STRICT = "key-of-the-strict-tenant"
+TENANTS_OF = ("acme", "bank")
 LIMIT = 1000
 """Dollars."""
 ESTIMATE = 200
@@ -66,6 +68,11 @@ def spent(folder: Path, tenant: str) -> int:
 def counted(family: Family, tenant: str) -> int:
     """What a tenant's budget has spent, in millionths of a dollar."""
     return round((LIMIT - standing(family, tenant)["money"]) * 1e6)
+
+
+def is_counted(family: Family, folder: Path, tenant: str) -> bool:
+    """Whether no more is missing than what was under way three times."""
+    return abs(spent(folder, tenant) - counted(family, tenant)) <= 3 * CLIENTS * ESTIMATE
 
 
 def test_a_frozen_state_fails_nobody_but_the_strict_and_is_told_once_by_each_process(tmp_path: Path) -> None:
@@ -127,3 +134,24 @@ def test_a_state_that_dies_and_comes_back_empty_finds_what_was_spent_in_the_ledg
         print(f"{len(asked)} requests; spent and not counted: {missing} millionths of a dollar")
         assert abs(missing) <= CLIENTS * ESTIMATE
         assert counted(family, "bank") == spent(tmp_path, "bank")
+
+
+def test_a_state_that_is_emptied_under_load_is_told_the_past_and_strict_tenants_are_served_on(tmp_path: Path) -> None:
+    """FLUSHALL, or a failover that loses everything: nobody is out of reach, so nobody notices but the budgets."""
+    with served(tmp_path) as (family, server), server.client() as client:
+        crowds = [Crowd(family, CLIENTS // 2), Crowd(family, CLIENTS // 2, key=STRICT)]
+        for _ in range(3):
+            more(family, crowds[0], 100)
+            earlier = {tenant: spent(tmp_path, tenant) for tenant in TENANTS_OF}
+            client.flushall()
+            more(family, crowds[1], 50)
+            for tenant, before in earlier.items():
+                assert counted(family, tenant) >= before
+        strict = crowds[1].stop()
+        assert {one.status for one in crowds[0].stop()} == {200}
+        assert {one.status for one in strict} == {200} or well(family) > 0
+        family.until(lambda: standing(family)["concurrency"] == 100_000, "holds stayed", 60.0)
+        for tenant in TENANTS_OF:
+            family.until(partial(is_counted, family, tmp_path, tenant), "spent and not counted")
+            missing = spent(tmp_path, tenant) - counted(family, tenant)
+            print(f"{tenant}: spent and not counted: {missing} millionths of a dollar")
