@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from tests.forms import FULL
-from tests.processes.family import Family
+from tests.processes.family import ROOT, Family, serving
 from tests.processes.tenants import (
     Clients,
     admin,
@@ -88,3 +88,18 @@ def test_workers_that_are_killed_leave_nothing_held_and_nothing_free(tmp_path: P
         lost = sum(record.ended == "lost" for record in records(tmp_path))
         print(f"{KILLS} workers killed, {clients.answered} answers, {lost} requests lost and settled")
         assert lost > 0
+
+
+def test_x31_a_gateway_whose_limits_do_not_limit_does_not_start(tmp_path: Path) -> None:
+    """Every process is made to run a concurrency limit that lets everyone in."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import fairlead.policy.budget as budget, fairlead.policy.limits as limits\n"
+        "def everyone(rule, state, now, amount): return state, limits.Standing(rule.limit, 0)\n"
+        "budget.MECHANISMS['concurrency'] = limits.Mechanism(everyone, limits.settle_gauge)\n"
+    )
+    (tmp_path / "fairlead.yaml").write_text(config(9))
+    environ = {"PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"}
+    with serving("--config", str(tmp_path / "fairlead.yaml"), data=tmp_path, environ=environ) as family:
+        assert family.process.wait(20) == 1
+        assert "does not limit by 'concurrency'" in family.event("limits_unproven")["reason"]
+        assert not [line for line in family.lines if line["event"] == "ready"]
