@@ -84,7 +84,7 @@ async def test_x10_tenants_with_users_and_tags_of_the_same_names_share_no_count(
     snapshot: dict[str, Any] = {
         "keys": known_keys(VirtualKey(id="k", tenant="acme"), VirtualKey(id="k", tenant="globex")),
         "tenants": {name: Tenant(name=name) for name in ("acme", "globex")},
-        "scoped": tuple(Scoped(scope=scope, limits=one) for scope in ("key", "user", "tag")),  # type: ignore[arg-type]
+        "scoped": tuple(Scoped(scope=scope, limits=one) for scope in ("key", "user", "tag")),
     }
     async with gateway(tmp_path, snapshot=snapshot) as gate:
         other = {"authorization": f"Bearer {KEY}1", "x-fairlead-tags": "team=a"}
