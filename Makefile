@@ -58,7 +58,7 @@ soak: setup $(STAMPS)/servers ## the long forms: leaks over 200 000 requests, a 
 	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/processes/test_machines.py tests/processes/test_outage.py tests/processes/test_tenants.py
 	$(RUN) bench/soak.py --full
 
-bench: setup ## measure beside nginx (needs Debian's nginx and wrk)
+bench: setup $(STAMPS)/servers ## measure beside nginx (needs Debian's nginx and wrk)
 	$(RUN) bench/run.py --update-docs
 
 lock: setup ## compile the lock files anew from pyproject.toml and requirements/*.in

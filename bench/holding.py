@@ -1,8 +1,8 @@
 """What limits cost: CPU time of one request's key check, reserve and settle, without sockets to clients or providers.
 
-The very objects that a worker has: callers, demands, holds, an engine. The request has a key and a tenant with a limit
-on requests with a burst, one on tokens, and a budget. What its tokens are is known: bench/counting.py tells what that
-costs.
+The very objects that a worker has: callers, demands, holds, an engine. The tenants are the interface's own tiers:
+`paid` has a bucket of requests and a budget, `trial` a window of requests with a burst, one of tokens, and a budget.
+What the tokens are is known: bench/counting.py tells what that costs.
 `python bench/holding.py` prints the figures; `bench/run.py` takes them into its report.
 """
 
@@ -52,19 +52,22 @@ def limit(unit: Unit, algorithm: Any = "sliding_window", **more: Any) -> Limit:
     return Limit(**{"unit": unit, "algorithm": algorithm, "limit": PLENTY, "per": 60 * SECOND, **more})
 
 
-def snapshot(sharing: Sharing) -> Snapshot:
+TIERS = {
+    "paid": (limit("requests", "token_bucket", burst=PLENTY), limit("money", "calendar", per=DAY, limit=900 * DOLLAR)),
+    "trial": (
+        limit("requests", burst=1000),
+        limit("tokens"),
+        limit("money", "calendar", per=DAY, limit=900 * DOLLAR),
+    ),
+}
+
+
+def snapshot(sharing: Sharing, tier: str) -> Snapshot:
     deployment = Deployment(
         name="box/llama", provider="box", model="llama", dialect="openai_chat", base_url="http://h",
         price=Price(input=Decimal("0.1"), output=Decimal("0.2")), max_output=4096,
     )  # fmt: skip
-    tenant = Tenant(
-        name="acme",
-        limits=(
-            limit("requests", burst=1000),
-            limit("tokens"),
-            limit("money", "calendar", per=DAY, limit=900 * DOLLAR),
-        ),
-    )
+    tenant = Tenant(name="acme", limits=TIERS[tier])
     mac = hmac.digest(PEPPER, KEY, "sha256").hex()
     return Snapshot(
         version="bench",
@@ -131,15 +134,16 @@ async def cost(desk: Desk, at_once: int, *, limits: bool = True) -> float:
 
 
 async def rounds(sharing: Sharing, folder: Path) -> dict[str, list[float]]:
-    """The cost of limits, one round after the other, one request at a time and sixteen."""
-    desk = Desk(snapshot(sharing), folder)
-    await desk.seed()
+    """The cost of limits by tier, one request at a time and sixteen: a figure per round."""
     found: dict[str, list[float]] = {}
-    for _ in range(ROUNDS):
-        for at_once in (1, 16):
-            bare = await cost(desk, at_once, limits=False)
-            found.setdefault(f"{at_once} at a time", []).append(await cost(desk, at_once) - bare)
-    await desk.holds.state.close()
+    for tier in TIERS:
+        desk = Desk(snapshot(sharing, tier), folder)
+        await desk.seed()
+        for _ in range(ROUNDS):
+            for at_once in (1, 16):
+                bare = await cost(desk, at_once, limits=False)
+                found.setdefault(f"{tier}, {at_once} at a time", []).append(await cost(desk, at_once) - bare)
+        await desk.holds.state.close()
     return found
 
 
@@ -157,6 +161,5 @@ def measured() -> dict[str, dict[str, list[float]]]:
 if __name__ == "__main__":
     for engine, loads in measured().items():
         for load, figures in loads.items():
-            print(
-                f"{engine:8} {load:14} {statistics.median(figures):6.1f} us  ({min(figures):.1f} to {max(figures):.1f})"
-            )
+            middle = statistics.median(figures)
+            print(f"{engine:8} {load:24} {middle:6.1f} us  ({min(figures):.1f} to {max(figures):.1f})")

@@ -18,7 +18,7 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import cases, figures, machine, report
+from bench import cases, figures, holding, machine, report
 from bench.load import LoadError
 from bench.soak import PLANS, soak
 from bench.stage import LOAD_CORE, SUBJECT_CORE, MissingToolError, Stage, staged
@@ -26,7 +26,7 @@ from bench.stage import LOAD_CORE, SUBJECT_CORE, MissingToolError, Stage, staged
 RESULTS = machine.ROOT / "bench/results"
 DOCUMENTS = ("README.md", "docs/performance.md")
 T = TypeVar("T")
-CASES = ("chat", "ladder", "first", "streams", "translated", "process", "soak")
+CASES = ("chat", "ladder", "first", "streams", "translated", "process", "limits", "soak")
 
 
 class Measured(msgspec.Struct, kw_only=True):
@@ -60,6 +60,8 @@ def measure(stage: Stage, size: cases.Size, wanted: set[str]) -> Measured:
             found.paced = _timed("512 streams", lambda: cases.paced_streams(stage, size))
         if "translated" in wanted and ours:
             found.translated = _timed("translated", lambda: cases.translated_streams(stage, size))
+    if "limits" in wanted and ours:
+        _timed("limits", lambda: limits(found))
     if "soak" in wanted and ours:
         _timed("soak", lambda: leaks(stage, size, found))
     return found
@@ -79,6 +81,26 @@ def process(stage: Stage, found: Measured) -> None:
         found.singles[f"idle memory, {name}"] = f"{each.rss_mb:.1f} MB resident, {each.pss_mb:.1f} MB proportional"
     found.singles["fairlead --help, median of 5"] = f"{helped:.3f} s"
     found.singles["start to the first 200 on /readyz, median of 3"] = f"{ready:.3f} s"
+
+
+def limits(found: Measured) -> None:
+    """CPU of key check, reserve and settle, on the core of the subject."""
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {SUBJECT_CORE})
+    try:
+        measured = holding.measured()
+    finally:
+        os.sched_setaffinity(0, here)
+    for engine, bound in (("local", 30), ("valkey", 150)):
+        for tier in holding.TIERS:
+            middle = median(measured[engine][f"{tier}, 1 at a time"])
+            found.goals.append(
+                figures.at_most(f"limits of tier {tier}, {engine}, CPU per request", middle, bound, "us")
+            )
+    for engine, loads in measured.items():
+        for load, values in loads.items():
+            text = f"{median(values):.1f} us ({min(values):.1f} to {max(values):.1f})"
+            found.singles[f"limits: key check, reserve, settle, {engine}, tier {load}"] = text
 
 
 def leaks(stage: Stage, size: cases.Size, found: Measured) -> None:

@@ -28,6 +28,22 @@ def warnings(text: str) -> list[str]:
     [
         ("server: {}", ["f.yaml:1:1: routes: there are no routes, so no request can be served"]),
         (
+            "routes: [{model: a, deployments: [openai/gpt-4o]}]\ntenants: {t: {residency: eu}}",
+            ["f.yaml:2:14: tenants.t: no deployment in 'eu' serves the tenant 't'; give providers a region"],
+        ),
+        (
+            (
+                "routes: [{model: a, deployments: [openai/gpt-4o]}]\n"
+                "limits: [{scope: deployment, match: openai/gpt-4, concurrency: 1}]"
+            ),
+            [
+                (
+                    "f.yaml:2:37: limits[0].match: no route has the deployment 'openai/gpt-4'; "
+                    "did you mean 'openai/gpt-4o'?"
+                )
+            ],
+        ),
+        (
             "providers:\n  groq: {}\nroutes: [{model: a, deployments: [openai/gpt-4o]}]",
             ["f.yaml:2:9: providers.groq: no route uses the provider 'groq'"],
         ),

@@ -161,7 +161,7 @@ def test_a_used_up_budget_comes_back_with_time() -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_can_be_learned_from(kind: str) -> None:
     health = fail(HEALTHY, 100.0, kind, retry_after=5.0)
-    assert health.cooldown_until == 105.0
+    assert health.cooldown_until == (0.0 if kind == "limited" else 105.0)
     assert health.failures == (1.0 if KINDS[kind].sickness else 0.0)
 
 
@@ -172,3 +172,9 @@ def test_failures_that_were_under_way_do_not_lengthen_an_open_breaker() -> None:
         assert fail(health, 100.5).cooldown_until == health.cooldown_until
         health = fail(health, 100.5)
     assert health.openings == 1
+
+
+def test_a_limit_of_ours_cools_nothing() -> None:
+    """It is looked at by each request anyway, and what was held may be given back before it said."""
+    limited = Failed(at=5.0, kind="limited", retry_after=60.0)
+    assert failed(HEALTHY, limited, Cooldown(), Random(1)) == HEALTHY

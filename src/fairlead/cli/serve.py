@@ -7,7 +7,6 @@ import argparse
 import contextlib
 import io
 import os
-import secrets
 import shutil
 import socket
 import sys
@@ -16,19 +15,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import msgspec
-
-from fairlead.canonical.routing import Snapshot
+from fairlead.cli.family import Folders, Plan, UnusableError, control_post, machine_name, worker_post
 from fairlead.cli.logs import log_to_stderr
 from fairlead.config.load import ENVIRONMENT, Loaded, load
 from fairlead.config.model import Config
-from fairlead.config.secrets import Fetched
 from fairlead.config.units import Address, format_address, is_loopback, parse_address
 from fairlead.config.world import SHORTEST_KEY
 from fairlead.control import process as control
-from fairlead.control.configuring import ConfigPost, ConfigRejectedError
-from fairlead.control.secrets.store import Machine
-from fairlead.control.tenancy_post import TenancyPost
 from fairlead.database.place import Place
 from fairlead.fakes import demo
 from fairlead.fakes import process as fakes
@@ -40,28 +33,6 @@ from fairlead.supervisor import Child, Supervisor, log
 
 DEMO_FILE = "demo.yaml"
 FAKES = ("openai", "anthropic", "self_hosted")
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run, once configuration and command line are put together."""
-
-    listen: Address
-    admin: Address
-    workers: int
-    drain: float
-    data: Path
-    file: str
-    load: Callable[..., Loaded]
-    """With `fetched`: what stores gave."""
-    first: Snapshot
-    place: Place
-    admin_key: str | None
-    admin_guarded: bool
-    told: frozenset[str]
-    """Warnings that are on stderr already."""
-
-    def __repr__(self) -> str:
-        return f"Plan({self.file})"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,10 +56,6 @@ def run(args: argparse.Namespace) -> int:
 def _pepper(args: argparse.Namespace, config: Config) -> bytes:
     """This machine's own pepper, for a configuration without one."""
     return load_pepper(Path(args.data or config.data))
-
-
-class UnusableError(Exception):
-    """Why nothing can be served."""
 
 
 def _plan(args: argparse.Namespace, file: str | None, loading: Callable[..., Loaded]) -> Plan:
@@ -139,72 +106,18 @@ def _serve(plan: Plan, folder: Path, fake_ports: list[int]) -> int:
     )
     if fake_ports:
         supervisor.add(Child(name="fakes", run=partial(_fakes, fake_ports, supervisor.lifeline), tier=2))
-    machine = machine_name(plan.data)
-    control_post = control.Post(
-        host=admin_listen.host,
-        port=admin_listen.port,
-        socket=folder / "control",
-        lifeline=supervisor.lifeline,
-        admin_key=plan.admin_key,
-        admin_guarded=plan.admin_guarded,
-        config=ConfigPost(
-            watched=() if plan.file == ENVIRONMENT else (Path(plan.file),),
-            compile=partial(_compiled, plan),
-            first=plan.first,
-            machine=Machine(environ=dict(os.environ)),
-            keepsake=keepsake,
-            told=plan.told,
-        ),
-        tenancy=TenancyPost(
-            place=plan.place,
-            index=plan.data / "state" / "keys",
-            limits=plan.data / "state" / "limits",
-            journals=plan.data / "journal",
-            machine=machine,
-        ),
-    )
-    supervisor.add(Child(name="control", run=partial(control.control, control_post, board), tier=1))
+    folders = Folders(plan.data, folder / "control", machine_name(plan.data))
+    post = control_post(plan, admin_listen, folders, lifeline=supervisor.lifeline, keepsake=keepsake)
+    supervisor.add(Child(name="control", run=partial(control.control, post, board), tier=1))
     for number in range(plan.workers):
-        post = worker.Post(
-            number=number,
-            host=listen.host,
-            port=listen.port,
-            socket=folder / "control",
-            journals=plan.data / "journal",
-            state=plan.data / "state" / "limits",
-            keys=plan.data / "state" / "keys",
-            machine=machine,
-            lifeline=supervisor.lifeline,
-        )
-        work = partial(_work, post, board, keepsake)
+        work = partial(_work, worker_post(number, listen, folders, supervisor.lifeline), board, keepsake)
         supervisor.add(Child(name=f"worker-{number}", run=work, on_death=partial(board.clear, number)))
     return supervisor.run()
-
-
-def machine_name(data: Path) -> str:
-    """What names this machine among those that share its state; made at the first start, kept in the data folder."""
-    file = data / "machine"
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError), file.open("x") as stream:
-            stream.write(secrets.token_hex(4))
-        return file.read_text()
-    except OSError as error:
-        raise UnusableError(f"{data} cannot be written: {error.strerror}; choose another with --data") from None
 
 
 def _work(post: worker.Post, board: Board, keepsake: Keepsake) -> None:
     keepsake.close()  # what control keeps for itself is none of a worker's business
     worker.work(post, board)
-
-
-def _compiled(plan: Plan, fetched: Fetched) -> Loaded:
-    loaded = plan.load(fetched=fetched)
-    if loaded.snapshot is None:
-        raise ConfigRejectedError("\n".join(str(problem) for problem in loaded.errors))
-    if not is_loopback(plan.listen.host):
-        return msgspec.structs.replace(loaded, snapshot=msgspec.structs.replace(loaded.snapshot, open=False))
-    return loaded
 
 
 def _announce(listen: Address, admin: Address, plan: Plan) -> None:

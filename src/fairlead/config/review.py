@@ -13,8 +13,10 @@ from fairlead.canonical.routing import Choice, Deployment, Route, Snapshot
 from fairlead.catalog.table import Catalog
 from fairlead.config.callers import overlap
 from fairlead.config.model import Config
-from fairlead.config.problems import Findings
+from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.references import remote_credentials
+from fairlead.policy.routes import covers
+from fairlead.policy.select import is_within
 
 _ABILITIES: dict[str, Callable[[Deployment], bool | None]] = {
     "tools": lambda deployment: deployment.tools,
@@ -39,6 +41,8 @@ def review(config: Config, snapshot: Snapshot, catalog: Catalog, findings: Findi
     _unused_providers(subject)
     _bare_urls(subject)
     _files(subject)
+    _idle_tenants(subject)
+    _idle_limits(subject)
     priced: set[str] = set()
     for index, route in enumerate(snapshot.routes):
         _dead(subject, index, route)
@@ -88,6 +92,34 @@ def _dead(subject: _Subject, index: int, route: Route) -> None:
     )
     if unasked and not subject.config.issuers and route.model not in targets:
         subject.findings.warn(path, f"the route {route.model!r} is dead: no key may ask for it")
+
+
+def _idle_tenants(subject: _Subject) -> None:
+    """A tenant whose residency or demands no deployment meets can be served nothing."""
+    deployments = {choice.deployment for route in subject.snapshot.routes for choice in route.choices}
+    for name, tenant in subject.snapshot.tenants.items():
+        fit = [
+            deployment
+            for deployment in deployments
+            if (tenant.residency is None or is_within(deployment.region, tenant.residency))
+            and (deployment.self_hosted or not tenant.self_hosted)
+        ]
+        if deployments and not fit:
+            where = f" in {tenant.residency!r}" if tenant.residency else ""
+            own = " that is self-hosted" if tenant.self_hosted else ""
+            subject.findings.warn(
+                f"tenants.{name}", f"no deployment{where}{own} serves the tenant {name!r}; give providers a region"
+            )
+
+
+def _idle_limits(subject: _Subject) -> None:
+    names = {choice.deployment.name for route in subject.snapshot.routes for choice in route.choices}
+    for index, limit in enumerate(subject.config.limits):
+        if limit.scope == "deployment" and not any(covers(limit.match, name) or "*" in name for name in names):
+            path = f"limits[{index}].match"
+            subject.findings.warn(
+                path, f"no route has the deployment {limit.match!r}{did_you_mean(limit.match, names)}"
+            )
 
 
 def _prices(subject: _Subject, index: int, route: Route, priced: set[str]) -> None:

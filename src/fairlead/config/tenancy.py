@@ -85,7 +85,7 @@ Instant = Annotated[
     Unit(name="date", parse=parse_instant, format=lambda at: datetime.fromtimestamp(at, UTC).isoformat()),
 ]
 Cidr = Annotated[str, Unit(name="network", parse=parse_cidr)]
-Percent = Annotated[int, whole(1, 1000)]
+Percent = Annotated[int, whole(1, 100)]
 
 
 _ISSUER = callers.Issuer(issuer="", audience=())

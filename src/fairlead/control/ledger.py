@@ -51,7 +51,7 @@ class Ledger:
     async def catch_up(self) -> bool:
         """Brings in everything that the journals have now. False: the database cannot be used; nothing is lost."""
         try:
-            await self._desk.do(self._read_all)
+            await self._desk.do(self._read_on)
         except (DatabaseError, OSError) as error:
             if not self._trouble:
                 log.error("ledger_down", extra={"reason": str(error)})
@@ -84,6 +84,14 @@ class Ledger:
     def _spent(self, whose: Spender, since: int) -> list[spend.Spent]:
         with self._database.reading() as connection:
             return spend.spent(connection, [(whose.scope, _subject(whose))], since)
+
+    def _read_on(self) -> None:
+        """All there is. A control process that is ending may have read on meanwhile: then from where it is now."""
+        try:
+            self._read_all()
+        except spend.AlreadyReadError:
+            self._positions = None
+            self._read_all()
 
     def _read_all(self) -> None:
         if self._positions is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.limits import (
+    DOLLAR,
     NEVER,
     SECOND,
     Demand,
@@ -64,12 +65,12 @@ class Holds:
     async def take(self, demands: tuple[Demand, ...], books: "Books", *, strict: bool) -> None:
         """Holds all demands for a request, or raises what the client is told."""
         verdict = await self._reserve(demands, books, strict=strict)
-        if isinstance(verdict, Granted | Denied):
-            books.limit_fields = limit_fields(demands, verdict.standings)
         if isinstance(verdict, Granted):
+            books.limit_fields = limit_fields(demands, verdict.standings)
             self._alert(demands, verdict)
             return
         if isinstance(verdict, Denied):
+            books.limit_fields = limit_fields(demands, verdict.standings)
             refusal, books.limit = refused(demands, verdict.standings)
             raise refusal
         message = "the limits of this key cannot be looked at now; try again in a moment"
@@ -215,7 +216,8 @@ def limit_fields(demands: Sequence[Demand], standings: Sequence[Standing]) -> st
         told = _TOLD.get(rule.unit)
         if told is not None:
             share = standing.remaining / rule.limit
-            if told not in tightest or share < tightest[told][0]:
+            other = tightest.get(told)
+            if other is None or share < other[0]:
                 tightest[told] = (share, rule.limit, standing)
     return "".join([_FIELDS[told](limit, standing) for told, (_, limit, standing) in tightest.items()])
 
@@ -240,7 +242,9 @@ _TOLD = {
 _FIELDS: dict[str, Callable[[int, Standing], str]] = {
     "requests": _rates("requests"),
     "tokens": _rates("tokens"),
-    "money": lambda _, standing: f"x-fairlead-budget-remaining: {standing.remaining / 1e6:.6f}\r\n",
+    "money": lambda _, standing: (
+        f"x-fairlead-budget-remaining: {standing.remaining // DOLLAR}.{standing.remaining % DOLLAR:06d}\r\n"
+    ),
 }
 
 

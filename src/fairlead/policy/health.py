@@ -101,6 +101,8 @@ def answered(health: Health, now: float, ttft: float, slow_after: float) -> Heal
 def failed(health: Health, failure: Failed, cooldown: Cooldown, rng: Random) -> Health:
     """The attempt failed. A provider's Retry-After cools it for that long, but only sickness opens the breaker."""
     kind = KINDS[failure.kind]
+    if failure.kind == "limited":
+        return _probed(health)  # a limit of ours is looked at each time, and may be free before it said
     asked = failure.retry_after or 0.0
     if not kind.sickness:
         wait = asked or (UNTOLD_LIMIT if failure.kind == "rate_limited" else 0.0)

@@ -71,8 +71,7 @@ def settle_bucket(rule: Rule, state: State, now: int, since: int, held: int, use
 def take_window(rule: Rule, state: State, now: int, amount: int) -> tuple[State, Standing]:
     """State: level, instant (the bucket that a burst has to be earned back in), then grain and sum by turns."""
     ticks, limit, burst = rule.ticks, rule.limit, rule.burst
-    at = now // rule.tick
-    level, at = _drained(rule, state, at)
+    level, at = _drained(rule, state, now // rule.tick)
     width = grain_width(rule)
     sums = _living(rule, state[2:], at, width)
     lacking = amount + sum(sums[1::2]) - limit - burst
@@ -176,7 +175,9 @@ def _corrected(rule: Rule, level: int, at: int, since: int, held: int, used: int
 def _living(rule: Rule, sums: State, at: int, width: int) -> State:
     """Without the grains that have wholly left the window that ends at `at`."""
     oldest = (at - rule.ticks) // width
-    first = 0
+    if not sums or sums[0] >= oldest:
+        return sums
+    first = 2
     while first < len(sums) and sums[first] < oldest:
         first += 2
     return sums[first:]
@@ -205,8 +206,8 @@ def _until_room(rule: Rule, sums: State, at: int, lacking: int, width: int) -> i
 
 
 def _reset(rule: Rule, sums: State, level: int, at: int, width: int) -> int:
-    last = (sums[-2] + 1) * width + rule.ticks - at if sums else 0
-    return max(last * rule.tick, _time(rule, level), 0)
+    last = ((sums[-2] + 1) * width + rule.ticks - at) * rule.tick if sums else 0
+    return max(last, _time(rule, level)) if level else last
 
 
 def _time(rule: Rule, level: int) -> int:

@@ -1,0 +1,139 @@
+"""The ledger: every record counts once, for everyone whose budget could have paid, whatever dies in between."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Limit, Rule, rule
+from fairlead.canonical.routing import RequestRecord
+from fairlead.control.ledger import HOUR, Ledger
+from fairlead.database import spend
+from fairlead.database.engine import Database
+from fairlead.database.place import DatabaseError
+from fairlead.journal import Journal, encode
+
+NOON = 1_790_000_000 // 86_400 * 86_400 + 12 * HOUR
+
+
+@pytest.fixture
+async def ledger(database: Database, tmp_path: Path) -> AsyncIterator[Ledger]:
+    made = Ledger(tmp_path / "journal", database, "m1")
+    yield made
+    await made.close()
+
+
+def record(number: int, **more: Any) -> RequestRecord:
+    facts = {"id": f"r{number}", "at": float(NOON), "tenant": "acme", "key": "k", "asked": "Chat", "charged": 7}
+    return RequestRecord(**{**facts, **more})
+
+
+def write(tmp_path: Path, *records: RequestRecord, name: str = "requests-1-2") -> None:
+    journal = Journal(tmp_path / "journal" / f"{name}.journal", asyncio.get_running_loop())
+    for each in records:
+        journal.append(each)
+    journal.close()
+
+
+def budget(scope: Any, subject: str, slot: str = "acme") -> Rule:
+    limit = Limit(unit="money", algorithm="calendar", limit=DOLLAR, per=DAY)
+    return rule(limit, slot=slot, scope=scope, subject=subject)
+
+
+async def spent(ledger: Ledger, of: Rule) -> int:
+    spending = await ledger.spending(of, (NOON + HOUR) * SECOND)
+    assert spending is not None
+    return sum(amount for _, amount in spending.spent)
+
+
+async def test_a_record_counts_for_everyone_who_could_have_paid(ledger: Ledger, tmp_path: Path) -> None:
+    write(tmp_path, record(1, served="openai/m", user="Ann", tags=(("team", "a"), ("beta", ""))))
+    payers = [
+        budget("tenant", "acme"),
+        budget("key", "k"),
+        budget("user", "ann"),
+        budget("tag", "team=a"),
+        budget("tag", "beta="),
+        budget("model", "chat", "*"),
+        budget("deployment", "openai/m", "*"),
+        budget("global", "", "*"),
+    ]
+    assert [await spent(ledger, payer) for payer in payers] == [7] * len(payers)
+    assert await spent(ledger, budget("tenant", "other", "other")) == 0
+    assert await spent(ledger, budget("user", "ann", "other")) == 0
+
+
+async def test_what_was_read_counts_once_and_what_comes_later_is_added(
+    ledger: Ledger, database: Database, tmp_path: Path
+) -> None:
+    write(tmp_path, record(1), record(2))
+    assert await ledger.catch_up()
+    assert await ledger.catch_up()
+    write(tmp_path, record(3))
+    another = Ledger(tmp_path / "journal", database, "m1")
+    assert await spent(another, budget("tenant", "acme")) == 21
+    assert await spent(ledger, budget("tenant", "acme")) == 21
+    await another.close()
+
+
+async def test_two_machines_may_have_journals_of_one_name(database: Database, tmp_path: Path) -> None:
+    for machine in ("m1", "m2"):
+        write(tmp_path / machine, record(1))
+        one = Ledger(tmp_path / machine / "journal", database, machine)
+        await one.catch_up()
+        await one.close()
+    with database.reading() as connection:
+        (row,) = spend.spent(connection, [("tenant", "acme/acme")], 0)
+    assert row.micros == 14
+
+
+async def test_a_torn_tail_is_read_when_it_is_whole(ledger: Ledger, tmp_path: Path) -> None:
+    file = tmp_path / "journal" / "requests-1-2.journal"
+    file.parent.mkdir()
+    frame = encode(record(1))
+    file.write_bytes(frame + frame[:10])
+    assert await spent(ledger, budget("tenant", "acme")) == 7
+    file.write_bytes(frame + frame)
+    assert await spent(ledger, budget("tenant", "acme")) == 14
+
+
+async def test_spending_belongs_to_the_hour_in_which_it_ended(ledger: Ledger, tmp_path: Path) -> None:
+    write(tmp_path, record(1, at=float(NOON - 10), duration=5.0), record(2, at=float(NOON - 10), duration=20.0))
+    spending = await ledger.spending(budget("tenant", "acme"), NOON * SECOND)
+    assert spending is not None
+    assert spending.spent == ((NOON * SECOND, 7), ((NOON + HOUR) * SECOND, 7))
+
+
+async def test_free_and_refused_requests_are_no_rows(ledger: Ledger, database: Database, tmp_path: Path) -> None:
+    write(tmp_path, record(1, charged=0), record(2, charged=0, ended="refused"))
+    await ledger.catch_up()
+    with database.reading() as connection:
+        assert spend.spent(connection, [("tenant", "acme/acme")], 0) == []
+
+
+async def test_the_record_of_a_hold_is_found_in_the_newest_journals(ledger: Ledger, tmp_path: Path) -> None:
+    write(tmp_path, record(1, hold="m1-a-1"), name="requests-1-2")
+    write(tmp_path, record(2, hold="m1-b-1"), record(3), name="requests-2-3")
+    found = await ledger.records({"m1-a-1", "m1-b-1", "m1-c-1", ""} - {""})
+    assert {hold: one.id for hold, one in found.items()} == {"m1-a-1": "r1", "m1-b-1": "r2"}
+
+
+async def test_a_database_that_is_down_loses_nothing_and_is_told_once(
+    ledger: Ledger,
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def down() -> Any:
+        raise DatabaseError("the database is down")
+
+    write(tmp_path, record(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "writing", down)
+        assert [await ledger.catch_up() for _ in range(3)] == [False] * 3
+        assert await ledger.spending(budget("tenant", "acme"), NOON * SECOND) is None
+    assert await spent(ledger, budget("tenant", "acme")) == 7
+    assert [one.message for one in caplog.records if one.message.startswith("ledger")] == ["ledger_down"]

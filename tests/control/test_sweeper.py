@@ -1,0 +1,112 @@
+"""Overdue holds: settled by the record where the journal has one, as lost where it has none, and only once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Demand, Granted, Limit, Unit, rule
+from fairlead.canonical.routing import RequestRecord
+from fairlead.canonical.usage import Usage
+from fairlead.control.sweeper import FOREIGN_AFTER, Sweeper
+from fairlead.journal import Journal, decode
+from fairlead.journal.note import Note, encode_note
+from fairlead.state.local import LocalState
+from fairlead.state.port import LEASE, Spending
+
+WALL = 1_790_000_000.0
+
+
+def demand(unit: Unit, amount: int, algorithm: Any = "token_bucket", limit: int = 1000) -> Demand:
+    line = Limit(unit=unit, algorithm=algorithm, limit=limit, per=DAY)
+    return Demand(rule(line, slot="acme", scope="tenant", subject="acme"), amount)
+
+
+DEMANDS = (
+    demand("requests", 1),
+    demand("tokens", 500),
+    demand("concurrency", 1, "concurrency"),
+    demand("money", 300_000, "calendar", DOLLAR),
+)
+NOTE = encode_note(Note(id="r1", tenant="acme", key="k", asked="chat", tags=(("team", "a"),)))
+
+
+class Setting:
+    """A state with a clock of its own, a journal, and what other journals say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = 1_790_000_000 * SECOND
+        self.state = LocalState(folder / "state", clock=lambda: self.now)
+        self.file = folder / "lost.journal"
+        self.journal = Journal(self.file, asyncio.get_running_loop())
+        self.known: dict[str, RequestRecord] = {}
+        self.sweeper = Sweeper(self.state, self, self.journal, machine="m1", slots=lambda: ["acme"])
+
+    async def records(self, holds: set[str]) -> dict[str, RequestRecord]:
+        return {hold: record for hold, record in self.known.items() if hold in holds}
+
+    async def hold(self, name: str) -> None:
+        await self.state.seed(Spending(DEMANDS[3].rule, ()))
+        assert isinstance(await self.state.reserve(name, DEMANDS, NOTE), Granted)
+
+    async def left(self) -> list[int]:
+        return [standing.remaining for standing in await self.state.standings([each.rule for each in DEMANDS])]
+
+    def written(self) -> list[RequestRecord]:
+        return list(decode(self.file.read_bytes()))
+
+
+@pytest.fixture
+async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
+    made = Setting(tmp_path)
+    yield made
+    await made.state.close()
+    made.journal.close()
+
+
+async def test_a_hold_that_is_alive_is_left_alone(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    setting.now += LEASE
+    assert await setting.sweeper.sweep(WALL) == 0
+    assert setting.written() == []
+
+
+async def test_a_lost_request_is_counted_as_held_and_has_a_record(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 1
+    (record,) = setting.written()
+    assert (record.ended, record.id, record.tenant, record.key, record.asked) == ("lost", "r1", "acme", "k", "chat")
+    assert (record.hold, record.charged, record.estimated, record.tags) == ("m1-a-1", 300_000, True, (("team", "a"),))
+    assert await setting.left() == [999, 500, 1000, 700_000]
+    setting.now += LEASE
+    assert await setting.sweeper.sweep(WALL) == 0
+    assert len(setting.written()) == 1
+
+
+async def test_a_request_whose_record_was_written_is_settled_by_it(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    usage = Usage(input=10, output=20)
+    setting.known["m1-a-1"] = RequestRecord(id="r1", at=WALL, hold="m1-a-1", usage=usage, charged=50)
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 1
+    assert setting.written() == []
+    assert await setting.left() == [999, 970, 1000, DOLLAR - 50]
+
+
+async def test_all_holds_of_a_request_are_one_loss(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    await setting.hold("m1-a-1.2")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 2
+    assert len(setting.written()) == 1
+
+
+async def test_another_machines_hold_is_its_own_matter_for_a_while(setting: Setting) -> None:
+    await setting.hold("m2-a-1.1")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 0
+    setting.now += FOREIGN_AFTER
+    assert await setting.sweeper.sweep(WALL) == 1
