@@ -26,7 +26,9 @@ def pepper_of(secret: Secret | None, path: str, world: World, findings: Findings
     if secret is None:
         return b""
     value = resolved(secret, path, world, findings)
-    if value is not None and len(value) < SHORTEST_PEPPER:
+    if value is None and not secret.is_remote:
+        findings.error(path, "has no value; without it no key that was made at run time is known")
+    elif value is not None and len(value) < SHORTEST_PEPPER:
         findings.error(
             path, f"has {len(value)} characters; it must have {SHORTEST_PEPPER} or more: openssl rand -hex 32 makes one"
         )
