@@ -87,6 +87,13 @@ def config(text: str) -> Config:
             "f.yaml:1:8: state: the URL names no host; write local, redis://host:6379 or valkey://host:6379",
         ),
         (
+            "state: redis://:secret@h:99999",
+            (
+                "f.yaml:1:8: state: the URL's port is no port number; write local, redis://host:6379 or "
+                "valkey://host:6379"
+            ),
+        ),
+        (
             "database: mysql://u:secret@h/x",
             ("f.yaml:1:11: database: must be null, or postgresql://user:password@host/name, "
             "or a reference to such a URL"),

@@ -39,8 +39,9 @@ def test_a_literal_is_itself() -> None:
 @pytest.mark.parametrize(
     ("reference", "words"),
     [
-        ("env://NAME", "the environment variable NAME is not set"),
-        ("os.environ/NAME", "the environment variable NAME is not set"),
+        ("env://NONE", "the environment variable NONE is not set"),
+        ("os.environ/NONE", "the environment variable NONE is not set"),
+        ("env://NAME", "the environment variable NAME is empty; give it a value"),
         ("file:///nowhere/key", "the file /nowhere/key cannot be read: No such file or directory"),
     ],
 )

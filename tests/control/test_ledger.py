@@ -9,7 +9,7 @@ import pytest
 
 from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Limit, Rule, rule
 from fairlead.canonical.routing import RequestRecord
-from fairlead.control.ledger import HOUR, Ledger
+from fairlead.control.ledger import HOUR, Ledger, records_of
 from fairlead.database import spend
 from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError
@@ -137,3 +137,22 @@ async def test_a_database_that_is_down_loses_nothing_and_is_told_once(
         assert await ledger.spending(budget("tenant", "acme"), NOON * SECOND) is None
     assert await spent(ledger, budget("tenant", "acme")) == 7
     assert [one.message for one in caplog.records if one.message.startswith("ledger")] == ["ledger_down"]
+
+
+def test_a_journal_is_read_in_pieces_and_up_to_its_torn_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [encode(record(number)) for number in range(10, 31)]
+    monkeypatch.setattr("fairlead.control.ledger.AT_ONCE", 3 * len(frames[0]) // 2)
+    path = tmp_path / "requests.journal"
+    path.write_bytes(b"".join(frames)[:-1])
+    assert [one.id for one in records_of(path)] == [f"r{number}" for number in range(10, 30)]
+
+
+async def test_two_ledgers_of_one_name_count_nothing_twice(database: Database, tmp_path: Path) -> None:
+    """Machines with one data folder's copy have one name: neither may die of the other."""
+    ledgers = [Ledger(tmp_path / "journal", database, "m1") for _ in range(2)]
+    for number in range(1, 4):
+        write(tmp_path, record(number))
+        assert [await one.catch_up() for one in ledgers] == [True, True]
+    assert await spent(ledgers[1], budget("tenant", "acme")) == 21
+    for one in ledgers:
+        await one.close()

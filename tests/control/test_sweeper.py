@@ -10,7 +10,7 @@ import pytest
 from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Demand, Granted, Limit, Unit, rule
 from fairlead.canonical.routing import RequestRecord
 from fairlead.canonical.usage import Usage
-from fairlead.control.sweeper import FOREIGN_AFTER, Sweeper
+from fairlead.control.sweeper import FOREIGN_AFTER, SETTLING, Sweeper
 from fairlead.journal import Journal, decode
 from fairlead.journal.note import Note, encode_note
 from fairlead.state.local import LocalState
@@ -110,3 +110,81 @@ async def test_another_machines_hold_is_its_own_matter_for_a_while(setting: Sett
     assert await setting.sweeper.sweep(WALL) == 0
     setting.now += FOREIGN_AFTER
     assert await setting.sweeper.sweep(WALL) == 1
+
+
+async def test_a_request_for_which_nothing_was_tried_is_given_back_whole(setting: Setting) -> None:
+    await setting.hold("m1-a-1.1")
+    setting.known["m1-a-1"] = RequestRecord(id="r1", at=WALL, hold="m1-a-1", ended="refused")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 1
+    assert await setting.left() == [1000, 1000, 1000, DOLLAR]
+
+
+async def test_a_lost_request_with_two_holds_costs_what_the_dearer_one_held(setting: Setting) -> None:
+    assert isinstance(await setting.state.reserve("m1-a-1.1", DEMANDS[:2], NOTE), Granted)
+    await setting.hold("m1-a-1.2")
+    setting.now += LEASE + 1
+    assert await setting.sweeper.sweep(WALL) == 2
+    assert [record.charged for record in setting.written()] == [300_000]
+
+
+class Nothing:
+    """No journal knows anything."""
+
+    async def records(self, holds: set[str]) -> dict[str, RequestRecord]:
+        del holds
+        return {}
+
+
+async def test_leases_that_nobody_could_renew_are_not_swept_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shared state that was away for longer than a lease: the requests that hold something live all the same."""
+    sweeps: list[str] = []
+
+    class Away:
+        trouble = "away"
+
+        def collect(self) -> int:
+            return 0
+
+    state: Any = Away()
+    journal = Journal(tmp_path / "j", asyncio.get_running_loop())
+    sweeper = Sweeper(state, Nothing(), journal, machine="m", slots=list)
+    turns = 0
+
+    async def pause(_: float) -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 2:
+            state.trouble = ""
+        if turns == 3 + SETTLING:
+            raise asyncio.CancelledError
+
+    async def sweep(_: float) -> int:
+        sweeps.append(state.trouble or "there")
+        return 0
+
+    monkeypatch.setattr("fairlead.control.sweeper.asyncio.sleep", pause)
+    monkeypatch.setattr(sweeper, "sweep", sweep)
+    with pytest.raises(asyncio.CancelledError):
+        await sweeper.run(lambda: 0.0)
+    assert sweeps == ["away", "there"]
+    journal.close()
+
+
+async def test_idle_states_are_collected_as_fast_as_they_come(tmp_path: Path) -> None:
+    found = [1000, 900, 10, 1000]
+
+    class Full:
+        trouble = ""
+
+        def collect(self) -> int:
+            return found.pop(0)
+
+    state: Any = Full()
+    journal = Journal(tmp_path / "j", asyncio.get_running_loop())
+    sweeper = Sweeper(state, Nothing(), journal, machine="m", slots=list)
+    await sweeper._collect()
+    assert found == [1000]
+    journal.close()

@@ -38,6 +38,8 @@ def body(**members: Any) -> bytes:
         ({"tools": [], "functions": None}, Ask(model="chat")),
         ({"max_tokens": 7}, Ask(model="chat", max_tokens=7)),
         ({"max_tokens": 7, "max_completion_tokens": 9}, Ask(model="chat", max_tokens=9)),
+        ({"max_tokens": 9, "max_completion_tokens": 7}, Ask(model="chat", max_tokens=9)),
+        ({"max_completion_tokens": 7}, Ask(model="chat", max_tokens=7)),
         ({"max_tokens": 0}, Ask(model="chat", max_tokens=0)),
         ({"max_tokens": None}, Ask(model="chat")),
         ({"user": "u-1", "n": 128}, Ask(model="chat", user="u-1", n=128)),

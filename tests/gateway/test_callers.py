@@ -21,10 +21,7 @@ class Index:
     def __init__(self, *keys: VirtualKey, pepper: bytes = PEPPER) -> None:
         self.keys = {credential.mac(pepper, MINTED.text.encode()): key for key in keys}
         self.asked = 0
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.keys
+        self.is_untouched = not keys
 
     def find(self, mac: bytes) -> VirtualKey | None:
         self.asked += 1
@@ -82,7 +79,9 @@ def test_x1_an_address_that_guesses_waits_and_good_keys_do_not() -> None:
     setting = Setting(Index(VirtualKey(id="a")))
     for number in range(20):
         assert "not known" in setting.refused(f"wrong-key-number-{number:04}")
-    assert "too many" in setting.refused("wrong-key-again-and-again")
+    with pytest.raises(GatewayError, match="too many requests from this address came without a valid key") as caught:
+        setting.admit("wrong-key-again-and-again")
+    assert (caught.value.code, caught.value.status, caught.value.retry_after) == ("rate_limit_exceeded", 429, 60.0)
     assert setting.admit().id == "a"
     assert "not known" in setting.refused("another-address-has-its-own", peer="10.9.9.9")
     setting.clock = 61.0
@@ -114,9 +113,19 @@ def test_an_open_gateway_closes_when_the_first_key_is_made() -> None:
     setting = Setting(Index(), open=True)
     assert setting.admit("") is ANYONE
     setting.index.keys[credential.mac(PEPPER, MINTED.text.encode())] = VirtualKey(id="a")
+    setting.index.is_untouched = False
     setting.generation = 1
     assert "no API key" in setting.refused("")
     assert setting.admit().id == "a"
+
+
+def test_a_gateway_whose_last_key_was_revoked_does_not_open_again() -> None:
+    setting = Setting(Index(VirtualKey(id="a")), open=True)
+    assert setting.admit().id == "a"
+    setting.index.keys.clear()
+    setting.generation = 1
+    assert "not known" in setting.refused()
+    assert "no API key" in setting.refused("")
 
 
 def test_x6_every_carrier_gives_the_same_decision() -> None:

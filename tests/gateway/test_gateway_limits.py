@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.gateway.gateway_harness import KEY, PROVIDER_KEY, Gateway, gateway, known_keys, request_bytes, until
 
 from fairlead.canonical.limits import DOLLAR, MONTH, SECOND, Limit, Verdict
@@ -127,6 +128,8 @@ async def test_a_hard_budget_never_uses_a_deployment_whose_price_nobody_knows(tm
     async with gateway(tmp_path, snapshot=of_tenant(budget(5))) as gate:
         answer = await gate.chat(max_tokens=10)
         assert (answer.status, answer.error["code"]) == (503, "no_healthy_deployment")
+        assert "its price is not known, so a hard budget could not hold" in answer.error["message"]
+        assert answer.headers["x-should-retry"] == "false"
         assert gate.providers[0].seen == deque()
         assert (await remaining(gate))["money"] == 5 * DOLLAR
 
@@ -158,6 +161,46 @@ async def test_a_client_that_leaves_pays_for_what_came(tmp_path: Path) -> None:
         assert record.usage is not None
         assert 0 < record.usage.output < 1000
         assert (await remaining(gate))["money"] == DOLLAR - record.charged
+
+
+async def test_who_leaves_a_stream_that_told_usage_at_its_beginning_pays_for_what_came(tmp_path: Path) -> None:
+    """Anthropic's first event says that one token of output was made: whoever leaves before the end had more."""
+    script = Script.of("stall_stream:6")
+    limits = of_tenant(budget(1))
+    async with gateway(tmp_path, ["anthropic"], [script], facts={"price": PRICE}, snapshot=limits) as gate:
+        reader, writer = await gate.open()
+        body = b'{"model":"chat","stream":true,"max_tokens":9000,"messages":[{"role":"user","content":"hi there you"}]}'
+        writer.write(request_bytes(body, path="/v1/messages"))
+        came = await reader.readuntil(b"content_block_delta")
+        writer.transport.abort()
+        await gate.settled()
+        record = gate.records()[-1]
+        assert (record.ended, record.estimated) == ("client_gone", True)
+        assert record.usage is not None
+        assert record.usage.output >= len(came) // 8
+        assert (await remaining(gate))["money"] == DOLLAR - record.charged
+
+
+@pytest.mark.parametrize("headers", [{"x-fairlead-timeout": "soon"}, {}])
+async def test_a_request_for_which_nothing_was_tried_consumes_nothing(tmp_path: Path, headers: dict[str, str]) -> None:
+    limits = of_tenant(rate("requests", 10), rate("tokens", 10_000), residency="eu")
+    async with gateway(tmp_path, snapshot=limits) as gate:
+        assert (await gate.chat(headers=headers)).status in {400, 503}
+        assert await remaining(gate) == {"requests": 10, "tokens": 10_000}
+
+
+async def test_an_answer_is_paid_at_the_price_that_its_request_began_with(tmp_path: Path) -> None:
+    """A reload in the middle may take the deployment away: what it served is not free for that."""
+    snapshot = of_tenant(budget(1))
+    script = Script.of("slow:0.2")
+    async with gateway(tmp_path, scripts=[script], facts={"price": PRICE}, snapshot=snapshot) as gate:
+        asked = asyncio.create_task(gate.chat("pay for me", max_tokens=1000))
+        await until(lambda: gate.providers[0].open)
+        gate.world.adopt(replace(gate.world.snapshot, version="other", routes=()))
+        assert (await asked).status == 200
+        record = gate.records()[-1]
+        assert record.usage is not None
+        assert record.charged == record.usage.input + 2 * record.usage.output
 
 
 async def test_every_scope_has_a_count_of_its_own(tmp_path: Path) -> None:
@@ -212,10 +255,26 @@ async def test_residency_and_self_hosting_hold_in_every_fallback(tmp_path: Path)
     async with gateway(tmp_path, ["openai", "self_hosted"], snapshot=limits) as gate:
         answer = await gate.chat()
         assert (answer.status, answer.error["code"]) == (503, "no_healthy_deployment")
+        assert "region 'eu'" in answer.error["message"]
+        assert "retry-after" not in answer.headers
         assert [len(provider.seen) for provider in gate.providers] == [0, 0]
     facts = {"region": "eu-west-1", "self_hosted": True}
     async with gateway(tmp_path, ["self_hosted"], facts=facts, snapshot=limits) as gate:
         assert (await gate.chat()).status == 200
+
+
+async def test_a_tenant_that_goes_in_the_middle_of_a_request_takes_nobody_elsewhere(tmp_path: Path) -> None:
+    """Between a key that is let in and the end of its body a reload may come: its residency must not be forgotten."""
+    async with gateway(tmp_path, snapshot=of_tenant(residency="eu")) as gate:
+        whole = request_bytes(b'{"model":"chat","messages":[{"role":"user","content":"hi"}]}')
+        reader, writer = await gate.open()
+        writer.write(whole[:-5])
+        await until(lambda: gate.server.in_flight)
+        gate.world.adopt(replace(gate.world.snapshot, version="other", tenants={}))
+        writer.write(whole[-5:])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401")
+        assert gate.providers[0].seen == deque()
+        writer.close()
 
 
 async def test_a_tiers_models_and_a_keys_routes_restrict_what_may_be_asked_for(tmp_path: Path) -> None:
@@ -277,3 +336,33 @@ def test_of_two_lines_on_one_count_the_smaller_holds() -> None:
     rules = Rules(tiers={}, tenants={"acme": Tenant(name="acme", limits=(rate("requests", 5),))}, scoped=scoped)
     (rule,) = rules.of(VirtualKey(id="k", tenant="acme"), "chat", None, ())
     assert rule.limit == 3
+
+
+@pytest.mark.parametrize("order", [(budget(4, hard=False), budget(5)), (budget(5), budget(4, hard=False))])
+def test_a_soft_budget_never_takes_the_place_of_a_hard_one(order: tuple[Limit, Limit]) -> None:
+    own, shared = order
+    scoped = (Scoped(scope="tenant", match="acme", limits=(shared,)),)
+    rules = Rules(tiers={}, tenants={"acme": Tenant(name="acme", limits=(own,))}, scoped=scoped)
+    (rule,) = rules.of(VirtualKey(id="k", tenant="acme"), "chat", None, ())
+    assert (rule.hard, rule.limit) == (True, 5 * DOLLAR)
+
+
+async def test_who_waits_for_a_budgets_past_looks_ever_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands may wait for one budget, and each look is a step in the state that all share."""
+    async with gateway(tmp_path, facts={"price": PRICE}, snapshot=of_tenant(budget(1))) as gate:
+        looks = 0
+        reserve = gate.state.reserve
+
+        async def counted(*args: Any, **more: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return await reserve(*args, **more)
+
+        monkeypatch.setattr(gate.state, "reserve", counted)
+        monkeypatch.setattr(gate.world.holds, "_tell", lambda _: None)
+        monkeypatch.setattr("fairlead.gateway.holds.SEEDING", 0.5)
+        answer = await gate.chat(max_tokens=10)
+        assert (answer.status, answer.error["code"]) == (503, "ledger_unavailable")
+        assert looks < 20

@@ -2,6 +2,8 @@
 
 import hmac
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.key_reader import key_reader
+from tests.key_reader import ROOT, key_reader
 
 from fairlead.canonical.limits import Limit
 from fairlead.canonical.tenants import VirtualKey
@@ -108,6 +110,40 @@ def test_a_rotated_key_has_two_macs_and_a_revoked_one_none(folder: Path, index: 
     write(folder, Entry("k"), Entry("never-there"))
     found = index()
     assert [found.find(mac(number)) for number in (2, 3, 9)] == [None, None, FULL]
+
+
+def test_a_worker_that_is_killed_leaves_no_reader_behind(folder: Path) -> None:
+    write(folder)
+    code = (
+        "import sys, time; from pathlib import Path; from fairlead.state.keys import KeyIndex; "
+        "index = KeyIndex(Path(sys.argv[1])); transaction = index._env.begin(); print(flush=True); time.sleep(60)"
+    )
+    reading = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, env={"PYTHONPATH": str(ROOT / "src")}
+    )
+    assert reading.stdout is not None
+    reading.stdout.readline()
+    reading.kill()
+    reading.wait(30)
+    reading.stdout.close()
+    index = KeyIndex(folder)
+    assert str(reading.pid) not in index._env.readers()
+    index.close()
+
+
+def test_only_an_index_of_a_database_without_any_change_is_untouched(folder: Path) -> None:
+    KeyWriter(folder).close()
+    for reached, entries, untouched in (
+        (None, (), False),
+        (Standing("uid", 0), (), True),
+        (Standing("uid", 1), (Entry("one", ((mac(1), FULL),)),), False),
+        (Standing("uid", 2), (Entry("one"),), False),
+    ):
+        if reached is not None:
+            write(folder, *entries, reached=reached)
+        index = KeyIndex(folder)
+        assert index.is_untouched is untouched
+        index.close()
 
 
 def test_a_rebuilt_index_has_nothing_of_before(folder: Path, index: Callable[[], KeyIndex]) -> None:

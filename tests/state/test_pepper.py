@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.state.pepper import PepperError, load_pepper, peppers
+from fairlead.state.pepper import PepperError, load_pepper
 
 ROOT = Path(__file__).parents[2]
-GOOD, OTHER = "correct horse battery staple 0123456789", "another one that is long enough, 987654"
 
 
 def test_it_is_made_at_the_first_use_and_stays(tmp_path: Path) -> None:
@@ -78,25 +77,3 @@ def test_a_place_where_it_cannot_be_kept_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PepperError, match="file/pepper cannot be used: File exists; see to its folder"):
         load_pepper(tmp_path / "file")
-
-
-def test_configured_ones_come_in_their_order(tmp_path: Path) -> None:
-    assert peppers([GOOD, OTHER], tmp_path, shared=True) == (GOOD.encode(), OTHER.encode())
-    assert peppers([], tmp_path, shared=False) == (load_pepper(tmp_path),)
-
-
-@pytest.mark.parametrize(
-    ("configured", "message"),
-    [
-        (["x" * 31], "has 31 bytes; it must have 32 or more"),
-        ([""], "has 0 bytes"),
-        (["changeme" * 4], "repeats a few characters"),
-        (["a" * 64], "repeats a few characters"),
-        ([GOOD, OTHER, GOOD], "there are 3 peppers; 2 can be good"),
-        ([], "a shared database needs a configured pepper"),
-    ],
-)
-def test_what_is_no_pepper_is_refused_and_not_shown(tmp_path: Path, configured: list[str], message: str) -> None:
-    with pytest.raises(PepperError, match=message) as caught:
-        peppers(configured, tmp_path, shared=True)
-    assert not [text for text in configured if text and text in str(caught.value)]

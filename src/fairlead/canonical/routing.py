@@ -243,6 +243,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The model that the client asked for."""
     served: str = ""
     """The deployment that answered; empty where none did."""
+    wildcard: str = ""
+    """Its name in the configuration where that is a wildcard, so that `served` has the model that was asked for."""
     stream: bool = False
     status: int = 0
     ended: Ended = "finished"
@@ -257,14 +259,14 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     first_token: float | None = None
     duration: float = 0.0
     user: str = ""
-    """The end user, as the client named it."""
+    """The end user, as the credential names it, or else the client."""
     tags: tuple[tuple[str, str], ...] = ()
     hold: str = ""
     """What the names of its holds on limits and budgets begin with; empty: it held nothing."""
     charged: int = 0
     """Millionths of a dollar by which it was counted in budgets."""
     estimated: bool = False
-    """Whether usage was not told by the provider, so that what was charged is an estimate."""
+    """Whether the provider did not tell all of the usage, so that what was charged is an estimate."""
     limit: str = ""
     """The limit that refused it, in words."""
     overhead_us: int = 0

@@ -26,9 +26,8 @@ def pepper_of(secret: Secret | None, path: str, world: World, findings: Findings
     if secret is None:
         return b""
     value = resolved(secret, path, world, findings)
-    if value is None and not secret.is_remote:
-        findings.error(path, "has no value; without it no key that was made at run time is known")
-    elif value is not None and len(value) < SHORTEST_PEPPER:
+    _check_there(secret, value, path, findings)
+    if value is not None and len(value) < SHORTEST_PEPPER:
         findings.error(
             path, f"has {len(value)} characters; it must have {SHORTEST_PEPPER} or more: openssl rand -hex 32 makes one"
         )
@@ -56,14 +55,22 @@ def check_database(config: Config, world: World, findings: Findings) -> None:
 
 
 def sharing_of(config: Config, world: World, findings: Findings) -> Sharing:
-    """Where limits are counted. A URL that cannot be resolved leaves the state to this machine, with a warning."""
-    value = resolved(config.state, "state", world, findings) or "local"
+    """Where limits are counted. While a store has not given the URL, that is this machine."""
+    given = resolved(config.state, "state", world, findings)
+    _check_there(config.state, given, "state", findings)
+    value = given or "local"
     if value != "local":
         try:
             stores.checked(value, stores.STATE_SCHEMES, "redis://host:6379 or valkey://host:6379")
         except ValueError as error:
             findings.error("state", str(error))
     return Sharing(state=value, instances=config.outage.instances, float=config.outage.budget)
+
+
+def _check_there(secret: Secret, value: str | None, path: str, findings: Findings) -> None:
+    """Reports what is configured and empty: going on without it would let in, or let through, what it is there for."""
+    if value is None and not secret.is_remote:
+        findings.error(path, "has no value; give it one, or remove the line")
 
 
 def keys_of(config: Config, pepper: bytes, world: World, findings: Findings) -> dict[str, VirtualKey]:

@@ -34,6 +34,7 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         return None
     routes = tuple(_route(route, own, config) for route in config.routes)
     secrets = _secrets(known, routes, world, findings)
+    tiers = tiers_of(config, findings)
     pepper = pepper_of(config.pepper, "pepper", world, findings) if config.pepper else world.pepper
     snapshot = routing.Snapshot(
         version="",
@@ -41,8 +42,8 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         keys=keys_of(config, pepper, world, findings),
         pepper=pepper,
         old_pepper=pepper_of(config.old_pepper, "old_pepper", world, findings),
-        tiers=tiers_of(config, findings),
-        tenants=tenants_of(config, findings),
+        tiers=tiers,
+        tenants=tenants_of(config, tiers, findings),
         scoped=scoped_of(config, findings),
         sharing=sharing_of(config, world, findings),
         issuers=issuers_of(config, config.tiers, findings),

@@ -71,9 +71,8 @@ def tiers_of(config: Config, findings: Findings) -> dict[str, tenants.Tier]:
     }
 
 
-def tenants_of(config: Config, findings: Findings) -> dict[str, tenants.Tenant]:
-    """The tenants by name, each with the limits that hold for it."""
-    known = tiers_of(config, findings)
+def tenants_of(config: Config, known: dict[str, tenants.Tier], findings: Findings) -> dict[str, tenants.Tenant]:
+    """The tenants by name, each with the limits that hold for it; `known` are the tiers."""
     found = {}
     for name, tenant in config.tenants.items():
         path = f"tenants.{name}"

@@ -142,10 +142,12 @@ def one_line(reference: str, text: str) -> str:
 
 
 def _from_env(name: str, environ: Mapping[str, str]) -> str:
-    value = environ.get(name, "").strip()
-    if not value:
+    value = environ.get(name)
+    if value is None:
         raise UnresolvedError(f"the environment variable {name} is not set")
-    return value
+    if not value.strip():
+        raise UnresolvedError(f"the environment variable {name} is empty; give it a value")
+    return value.strip()
 
 
 def _from_file(path: str, read_file: Callable[[str], str]) -> str:
@@ -155,7 +157,7 @@ def _from_file(path: str, read_file: Callable[[str], str]) -> str:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UnresolvedError(f"the file {path} cannot be read: {reason}") from None
     if not value:
-        raise UnresolvedError(f"the file {path} is empty")
+        raise UnresolvedError(f"the file {path} is empty; write the secret into it")
     return value
 
 

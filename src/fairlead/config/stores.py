@@ -11,6 +11,9 @@ from fairlead.config.units import Unit
 
 STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "redis+unix", "valkey+unix", "unix")
 DATABASE_SCHEMES = ("postgresql", "postgres")
+LAST_PORT = 65535
+_PORT = re.compile(r"(?:.*@)?(?:\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?")
+"""User, host and port; several hosts are the driver's matter."""
 _URL = re.compile(r"([a-z][a-z0-9+-]*)://([^/?#\s]*)[^\s]*")
 
 
@@ -46,6 +49,8 @@ def checked(url: str, schemes: tuple[str, ...], known: str) -> str:
         raise ValueError(f"must be {known}, or a reference to such a URL")
     if not (match[2].rpartition("@")[2] or "host=" in url or "unix" in match[1]):
         raise ValueError(f"the URL names no host; write {known}")
+    if "," not in match[2] and ((at := _PORT.fullmatch(match[2])) is None or int(at[1] or 0) > LAST_PORT):
+        raise ValueError(f"the URL's port is no port number; write {known}")
     return url
 
 

@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from fairlead.config.units import is_loopback
-from fairlead.control.guesses import Guesses
 from fairlead.control.wishes import RefusedError
 from fairlead.database.place import DatabaseError
 from fairlead.http import fields
 from fairlead.http.server import Exchange
+from fairlead.policy.failures import Guesses
 
 JSON = fields.encode([("content-type", "application/json"), ("cache-control", "no-store")])
 STATUSES = {
@@ -32,6 +32,8 @@ STATUSES = {
 }
 """Every code that the admin port answers with; a refusal of the HTTP layer has `invalid_request` and its own status."""
 
+MOST_GUESSES = 10
+"""Wrong admin keys of an address within a minute."""
 MOST_QUERY = 2048
 """Characters of a query; a cursor fits many times."""
 
@@ -93,7 +95,7 @@ class Admin:
         self._expected: bytes | None = None
         self.guard(key)
         self._clock = clock
-        self._guesses = Guesses()
+        self._guesses = Guesses(MOST_GUESSES)
 
     def guard(self, key: str | None) -> None:
         """The key has this value from now on; None: the last one stays."""
@@ -138,11 +140,11 @@ class Admin:
                 )
             return
         now = self._clock()
-        if self._guesses.must_wait(exchange.peer, now):
+        if self._guesses.wait(exchange.peer, now):
             raise RefusedError("too_many_attempts", "too many wrong admin keys from this address; wait a minute")
         given = exchange.headers.get(b"authorization", b"")
         if self._expected is None or not hmac.compare_digest(given, self._expected):
-            self._guesses.missed(exchange.peer, now)
+            self._guesses.failed(exchange.peer, now)
             raise RefusedError("invalid_api_key", "the admin port wants its key: Authorization: Bearer <admin.key>")
 
 

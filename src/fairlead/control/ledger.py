@@ -52,7 +52,7 @@ class Ledger:
         """Brings in everything that the journals have now. False: the database cannot be used; nothing is lost."""
         try:
             await self._desk.do(self._read_on)
-        except (DatabaseError, OSError) as error:
+        except (DatabaseError, OSError, spend.AlreadyReadError) as error:
             if not self._trouble:
                 log.error("ledger_down", extra={"reason": str(error)})
             self._trouble, self._positions = True, None
@@ -126,8 +126,21 @@ class Ledger:
         found: dict[str, RequestRecord] = {}
         for at, path in paths:
             if at >= newest - RECENT:
-                found.update((one.hold, one) for one in Frames(path.read_bytes()) if one.hold in holds)
+                found.update((one.hold, one) for one in records_of(path) if one.hold in holds)
         return found
+
+
+def records_of(path: Path) -> Iterator[RequestRecord]:
+    """Every record of a journal. A worker writes one for as long as it lives, so it is never read as a whole."""
+    start = 0
+    with path.open("rb") as stream:
+        while True:
+            stream.seek(start)
+            frames = Frames(stream.read(AT_ONCE))
+            yield from frames
+            if not frames.end:
+                return
+            start += frames.end
 
 
 def rows_of(records: Frames) -> Iterator[spend.Spent]:

@@ -22,7 +22,14 @@ SWEEP_EVERY = 5.0
 """Seconds between two looks for holds that are overdue."""
 FOREIGN_AFTER = 15_000_000
 """Microseconds after which another machine's hold is taken to be nobody's."""
+SETTLING = 3
+"""Sweeps that are left out once a shared state is back: nobody could renew while it was away, and everyone needs a
+moment to do so. The end of a lease tells nothing until then.
+"""
 MOST = 1000
+COLLECTIONS = 20
+"""Looks for idle states in one sweep, as long as each finds many: clients that name ever new users make as many."""
+MANY = 500
 
 
 class Books(Protocol):
@@ -42,16 +49,33 @@ class Sweeper:
         self._journal = journal
         self._machine = machine
         self._slots = slots
+        self._to_leave_out = 0
 
     async def run(self, wall: Callable[[], float]) -> None:
         """Sweeps until it is cancelled. A state that cannot be reached is swept when it is back."""
         while True:
             await asyncio.sleep(SWEEP_EVERY)
             try:
-                await self.sweep(wall())
-                self._state.collect()
+                if self._is_due():
+                    await self.sweep(wall())
+                await self._collect()
             except StateError:
                 continue
+
+    async def _collect(self) -> None:
+        for _ in range(COLLECTIONS):
+            if self._state.collect() < MANY:
+                return
+            await asyncio.sleep(0)  # the state is everybody's, and so is this loop
+
+    def _is_due(self) -> bool:
+        """Whether a lease's end means something. While the shared state is away, only the stand-in is swept."""
+        if self._state.trouble:
+            self._to_leave_out = SETTLING
+        elif self._to_leave_out:
+            self._to_leave_out -= 1
+            return False
+        return True
 
     async def sweep(self, wall: float) -> int:
         """Settles what is overdue now, and tells how many holds that were."""
@@ -61,7 +85,9 @@ class Sweeper:
         if not found:
             return 0
         known = await self._books.records({_request_of(overdue) for overdue in found})
-        lost = {_request_of(overdue): overdue for overdue in reversed(found) if _request_of(overdue) not in known}
+        # A request may have two holds, its own and one of a deployment: the dearer one tells what it may have cost.
+        by_money = sorted(found, key=_money)
+        lost = {_request_of(overdue): overdue for overdue in by_money if _request_of(overdue) not in known}
         for overdue in lost.values():
             self._journal.append(lost_record(overdue, wall))
         self._journal.flush()
@@ -74,7 +100,6 @@ class Sweeper:
 def lost_record(overdue: Overdue, wall: float) -> RequestRecord:
     """The record of a request whose worker died, as far as anything is known of it."""
     note = decode_note(overdue.note)
-    used = {demand.rule.unit: demand.amount for demand in overdue.hold.demands}
     return RequestRecord(
         id=note.id,
         at=wall,
@@ -86,7 +111,7 @@ def lost_record(overdue: Overdue, wall: float) -> RequestRecord:
         tags=note.tags,
         ended="lost",
         hold=_request_of(overdue),
-        charged=used.get("money", 0),
+        charged=_money(overdue),
         estimated=True,
     )
 
@@ -94,8 +119,14 @@ def lost_record(overdue: Overdue, wall: float) -> RequestRecord:
 def _settlement(overdue: Overdue, record: RequestRecord | None) -> Settlement:
     if record is None:
         return Settlement(overdue.hold, tuple(_held(demand) for demand in overdue.hold.demands))
+    if record.ended == "refused":
+        return Settlement(overdue.hold, (0,) * len(overdue.hold.demands))
     used = spent(record.usage, None) | {"money": record.charged}
     return Settlement(overdue.hold, tuple(_used(demand, used) for demand in overdue.hold.demands))
+
+
+def _money(overdue: Overdue) -> int:
+    return max((demand.amount for demand in overdue.hold.demands if demand.rule.unit == "money"), default=0)
 
 
 def _held(demand: Demand) -> int:

@@ -77,19 +77,19 @@ class Tenancy:
             raise SystemExit(os.EX_CONFIG) from None
         except DatabaseError:
             pass  # the follower says so, and goes on trying
-        state = open_state(self._config.serving.sharing, self._post.limits)
+        self._state = state = await self._proven()
         self._health.limits(lambda: state.trouble)
-        self._state = state
-        await self._prove(state)
         await self._follower.catch_up()
 
-    async def _prove(self, state: State) -> None:
-        """A limiter that does not limit must not start."""
+    async def _proven(self) -> State:
+        """Where limits are counted. What cannot be opened, or a limiter that does not limit, must not start."""
         try:
+            state = open_state(self._config.serving.sharing, self._post.limits)
             await prove(state)
         except StateError as error:
             log.error("limits_unproven", extra={"reason": str(error)})
             raise SystemExit(os.EX_CONFIG) from None
+        return state
 
     async def run(self) -> None:
         """Follows keys, journals and leases until it is cancelled."""

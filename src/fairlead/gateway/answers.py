@@ -14,6 +14,7 @@ from fairlead.dialects.ask import Ask
 from fairlead.dialects.table import Dialect
 from fairlead.gateway.books import Books
 from fairlead.http.server import Exchange, RequestRefused
+from fairlead.policy.select import Needs, unfit
 
 log = logging.getLogger("fairlead.gateway")
 
@@ -94,11 +95,15 @@ def error_of(error: Exception, request_id: str) -> GatewayError:
     return GatewayError("internal_error", "the gateway failed; its log has the request id")
 
 
-def nobody_error(ask: Ask, route: Route) -> GatewayError:
+def nobody_error(ask: Ask, route: Route, needs: Needs) -> GatewayError:
     """What the client is told when no deployment of its route could even be tried."""
     if ask.n > 1:
         message = f"no deployment of {route.model!r} gives {ask.n} answers to one request; ask with n = 1"
         return GatewayError("invalid_request_error", message, param="n")
+    reason = unfit(route, needs)
+    if reason is not None:
+        message = f"no deployment of {route.model!r} can serve this request: {reason}"
+        return GatewayError("no_healthy_deployment", message, retry=False)
     message = f"no deployment of {route.model!r} can take this request now"
     return GatewayError("no_healthy_deployment", message, retry_after=SOON["no_healthy_deployment"])
 

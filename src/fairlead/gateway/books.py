@@ -5,6 +5,8 @@ They know what happened and when. They decide nothing and must not raise.
 
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from fairlead.canonical.events import Broken
 from fairlead.canonical.limits import Demand
 from fairlead.canonical.routing import (
@@ -170,7 +172,7 @@ class Books:
     def close(self) -> None:
         """Releases what the request held and writes its record. The last thing that happens to a request."""
         world, served, ask = self._world, self.served, self.ask
-        usage = self.usage or self._guessed()
+        usage = self._used()
         self._release()
         used = spent(usage, world.demands.rates_of(served))
         duration = world.clock() - self.opened_at
@@ -183,6 +185,7 @@ class Books:
                 dialect=self._dialect,
                 asked=ask.model if ask else "",
                 served=self.attempts[-1].deployment if served else "",
+                wildcard=served.name if served and served.model == "*" else "",
                 stream=ask.stream if ask else False,
                 status=self.status,
                 ended=self.ended,
@@ -204,21 +207,28 @@ class Books:
         )
         self._settle(0, used)
 
-    def _guessed(self) -> Usage | None:
-        """The usage of an answer that did not tell it, as far as anything was counted beforehand.
+    def _used(self) -> Usage | None:
+        """The usage as the answer told it, or as far as anything was counted beforehand.
 
-        A client that left while an attempt was under way has had its input read. A failed attempt costs nothing.
+        A stream that did not come to its end has told its output as it was at the beginning (Anthropic) or not at all:
+        what came is counted then. A client that left while an attempt was under way has had its input read. A failed
+        attempt costs nothing.
         """
-        if self.estimate is None or (self.served is None and not (self._busy and self.ended == "client_gone")):
+        told = self.usage
+        if self.estimate is None or (told is not None and self.ended == "finished"):
+            return told
+        if self.served is None and not (self._busy and self.ended == "client_gone"):
             return None
-        return partial(self.estimate, self.received)
+        guessed = partial(self.estimate, self.received)
+        return guessed if told is None else replace(told, output=max(told.output, guessed.output))
 
     def _settle(self, first: int, used: Amounts) -> None:
-        """The end of all holds from the `first` on: a request counts as one even where it failed."""
+        """The end of all holds from the `first` on: a request counts as one once anything was tried for it."""
         ended = self.holds[first:]
         if ended:
+            final = _refused if self.ended == "refused" else _final
             self._world.holds.settle(
-                [Settlement(hold, tuple([_final(demand, used) for demand in hold.demands])) for hold in ended]
+                [Settlement(hold, tuple([final(demand, used) for demand in hold.demands])) for hold in ended]
             )
             del self.holds[first:]
 
@@ -247,6 +257,10 @@ class Books:
         if self._busy:
             self._world.attempt_ends(self._busy)
             self._busy = ""
+
+
+def _refused(_demand: Demand, _used: Amounts) -> int:
+    return 0
 
 
 def _final(demand: Demand, used: Amounts) -> int:

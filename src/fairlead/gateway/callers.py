@@ -15,10 +15,10 @@ from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.routing import Snapshot
 from fairlead.canonical.tenants import Issuer, VirtualKey
 from fairlead.gateway.bearers import Bearers, inherited
-from fairlead.gateway.guesses import Guesses
 from fairlead.gateway.presented import presented
 from fairlead.http.server import Exchange
 from fairlead.policy.claims import Known
+from fairlead.policy.failures import Guesses
 
 ANYONE = VirtualKey(id="")
 """Who calls when no keys are configured."""
@@ -34,7 +34,7 @@ class Index(Protocol):
     """The keys that were made at run time."""
 
     @property
-    def is_empty(self) -> bool: ...
+    def is_untouched(self) -> bool: ...
     def find(self, mac: bytes, /) -> VirtualKey | None: ...
 
 
@@ -98,9 +98,20 @@ class Callers:
             return self._proven(said, self._remembered.get(said) or self._found(said), exchange)
         except GatewayError:
             if said.count(b".") != TOKEN_DOTS:  # a signature is not guessed, and a good key never waits for others
-                self._guesses.check(exchange.peer, self._clock())
-                self._guesses.failed(exchange.peer, self._clock())
+                self._guessed(exchange.peer)
             raise
+
+    def _guessed(self, peer: str) -> None:
+        """Counts a credential that is none. Raises GatewayError for an address that has to wait."""
+        now = self._clock()
+        seconds = self._guesses.wait(peer, now)
+        if seconds:
+            raise GatewayError(
+                "rate_limit_exceeded",
+                "too many requests from this address came without a valid key; wait, and check the key",
+                retry_after=seconds,
+            )
+        self._guesses.failed(peer, now)
 
     def _proven(self, said: bytes, caller: Caller | None, exchange: Exchange) -> VirtualKey:
         """The key, once it is known that it is good now and here."""
@@ -115,7 +126,7 @@ class Callers:
     def _look_again(self) -> None:
         self._seen = self._generation()
         self._remembered.clear()
-        self._open = self._snapshot.open and (self.index is None or self.index.is_empty)
+        self._open = self._snapshot.open and (self.index is None or self.index.is_untouched)
 
     def _found(self, said: bytes) -> Caller | None:
         """The key by its MAC; what cannot be a key is not looked up. What was found is remembered."""

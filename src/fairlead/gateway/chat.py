@@ -45,7 +45,8 @@ async def first_event(world: World, books: Books, request: Request, route: Route
     """Makes attempts until one answers; gives that answer, or raises the GatewayError that the client is told."""
     now = world.clock()
     deadline = now + world.time_allowed(request.headers, route)
-    plan = attempts(world.plan(books, request, route), now, deadline)
+    given = world.plan(books, request, route)
+    plan = attempts(given, now, deadline)
     try:
         step = next(plan, None)
         while step is not None:
@@ -67,7 +68,7 @@ async def first_event(world: World, books: Books, request: Request, route: Route
                 return result
     finally:
         plan.close()
-    raise nobody_error(request.ask, route)
+    raise nobody_error(request.ask, route, given.needs)
 
 
 async def relay(exchange: Exchange, books: Books, answer: Begun, dialect: Dialect) -> None:

@@ -10,7 +10,7 @@ from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.limits import Demand, Limit, Rule, Unit
 from fairlead.canonical.routing import Deployment, Route, Snapshot
 from fairlead.gateway.upstream import Request
-from fairlead.policy.estimate import Estimate, Rates, amounts, terms
+from fairlead.policy.estimate import Estimate, Rates, amounts, rates
 from fairlead.policy.rules import Rules
 from fairlead.tokens.counter import Counter
 from fairlead.tokens.estimator import Way, estimated, shown, vocabularies, ways
@@ -33,7 +33,6 @@ class Demands:
         self.rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
         self._counter = counter
         deployments = [choice.deployment for route in snapshot.routes for choice in route.choices]
-        self._rates = {deployment.name: terms(deployment).rates for deployment in deployments}
         self._ways: dict[str, tuple[Way, ...]] = {}
         counts = any(limit.unit not in ONE for limit in _limits(snapshot))
         self.vocabularies = vocabularies(ways(deployments, "")) if counts else set()
@@ -53,9 +52,13 @@ class Demands:
         rules = self.rules.of_deployment(deployment.name)
         return await self._counted(rules, books, request, route) if rules else ()
 
-    def rates_of(self, served: Deployment | None) -> Rates | None:
-        """What the deployment that answered charges; None: nobody answered, or it is not known."""
-        return None if served is None else self._rates.get(served.name)
+    @staticmethod
+    def rates_of(served: Deployment | None) -> Rates | None:
+        """What the deployment that answered charges; None: nobody answered, or it is not known.
+
+        By its own price and not by its name: routes may give one deployment two prices, and a reload none.
+        """
+        return None if served is None or served.price is None else rates(served.price)
 
     async def _counted(
         self, rules: tuple[Rule, ...], books: "Books", request: Request, route: Route

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 SEEDING = 2.0
 """Seconds that a request waits for the control process to tell a budget's past."""
-SEED_POLL = 0.005
+SEED_POLL, SEED_POLL_MOST = 0.005, 0.1
+"""Seconds until a request looks again: twice as long each time, as there may be thousands of them."""
 LEDGER_SOON = 5.0
 """Seconds after which it may be worth asking again when limits could not be looked at."""
 QUOTA_SOON = 120 * SECOND
@@ -134,10 +135,12 @@ class Holds:
         """Asks the control process for the past of whatever slot has none, and tries again until it is there."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + SEEDING
+        pause = SEED_POLL
         verdict: Verdict = await self.state.reserve(name, demands, note, strict=strict)
         while isinstance(verdict, Unseeded) and loop.time() < deadline:
             self._tell(Notice("seed", rule=verdict.rule))
-            await asyncio.sleep(SEED_POLL)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, SEED_POLL_MOST)
             verdict = await self.state.reserve(name, demands, note, strict=strict)
         return verdict
 

@@ -73,7 +73,7 @@ class Worker:
         name = f"requests-{time.time_ns() // 1_000_000}-{os.getpid()}.journal"
         self._journal = Journal(post.journals / name, asyncio.get_running_loop())
         self._client = Client()
-        self._subscriber = Subscriber(post.socket, self._adopt)
+        self._subscriber = Subscriber(post.socket, self._take_up)
         self._holds = Holds(
             f"{post.machine}-{os.getpid():x}-{time.time_ns() // 1_000_000:x}",
             tell=self._subscriber.tell,
@@ -101,7 +101,7 @@ class Worker:
                 if task.done():
                     task.result()  # a snapshot that cannot be used must not leave a worker that waits for ever
             if not self._stop.is_set():
-                await self._serve(self._world.snapshot)
+                await self._serve(self._world.snapshot, background)
         finally:
             for task in background:
                 task.cancel()
@@ -112,14 +112,15 @@ class Worker:
                 await self._holds.state.close()
             self._journal.close()
 
-    async def _serve(self, snapshot: Snapshot) -> None:
+    async def _serve(self, snapshot: Snapshot, background: "list[asyncio.Task[None]]") -> None:
         settings = snapshot.server
         port = Port(self._world, lambda: not self._stop.is_set())
         self._server = server = Server(port, limits_of(settings), refuse=self._worded)
         await server.listen(self._post.host, self._post.port, reuse_port=True, tls=_tls(settings))
         figures = asyncio.create_task(self._keep_board(server))
         _settle_memory()
-        await self._stop.wait()
+        await self._until(self._stop, *background)
+        self._stop.set()  # also where one of them has ended: without snapshots or leases a worker does not go on
         log.info("draining", extra={"worker": self._post.number, "in_flight": server.in_flight})
         draining = asyncio.create_task(server.drain(self._world.snapshot.server.drain))
         await self._until(self._hurry, draining)
@@ -130,6 +131,18 @@ class Worker:
             await server.drain(0.0)
         figures.cancel()
         self._board.clear(self._post.number)
+        for task in background:
+            if task.done():
+                task.result()
+
+    def _take_up(self, published: Published) -> None:
+        """A snapshot that cannot be used leaves the one before it, and later ones are looked at all the same."""
+        try:
+            self._adopt(published)
+        except Exception as error:
+            if not self._arrived.is_set():
+                raise
+            log.error("snapshot_unusable", extra={"generation": published.generation, "error": type(error).__name__})
 
     def _adopt(self, published: Published) -> None:
         if self._callers.index is None:

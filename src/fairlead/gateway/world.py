@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.routing import Failed, Route, Snapshot, Try
-from fairlead.canonical.tenants import VirtualKey
+from fairlead.canonical.tenants import Tenant, VirtualKey
 from fairlead.gateway.callers import Callers
 from fairlead.gateway.calls import Calls
 from fairlead.gateway.demands import Demands, is_hard_budget
@@ -89,9 +89,9 @@ class World:
 
     async def reserve(self, books: "Books", request: Request, route: Route) -> None:
         """Holds what the request's limits and budgets ask for, or raises what the client is told."""
+        tenant = self._tenant(books.key)
         demands = await self.demands.of_request(books, request, route)
         if demands:
-            tenant = self.snapshot.tenants.get(books.key.tenant)
             await self.holds.take(demands, books, strict=tenant is not None and tenant.strict)
 
     async def reserve_attempt(self, books: "Books", request: Request, route: Route, step: Try) -> Failed | None:
@@ -101,7 +101,7 @@ class World:
 
     def plan(self, books: "Books", request: Request, route: Route) -> Plan:
         ask = request.ask
-        tenant = self.snapshot.tenants.get(books.key.tenant)
+        tenant = self._tenant(books.key)
         session = request.headers.get(b"x-fairlead-session", b"") if route.select == "sticky" else b""
         needs = Needs(
             tools=ask.tools,
@@ -111,6 +111,15 @@ class World:
             priced=any(is_hard_budget(demand.rule) for hold in books.holds for demand in hold.demands),
         )
         return Plan(route, self.fleet, self.rng, for_tenant(needs, tenant), self.snapshot.secrets)
+
+    def _tenant(self, key: VirtualKey) -> Tenant | None:
+        """The key's tenant. Raises GatewayError where a reload took it away since the key was let in: nobody knows
+        any more where its data may go.
+        """
+        tenant = self.snapshot.tenants.get(key.tenant)
+        if tenant is None and key.tenant:
+            raise GatewayError("invalid_api_key", "the tenant of this API key is not served here any more")
+        return tenant
 
     def time_allowed(self, headers: dict[bytes, bytes], route: Route) -> float:
         """Seconds for everything: the route's total, or less where the caller says so in `x-fairlead-timeout`."""

@@ -118,11 +118,11 @@ def slot_of(key: VirtualKey) -> str:
 
 
 def unique(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """Each count once: of two limits on it, the smaller holds."""
+    """Each count once: of two limits on it, the smaller holds, and one that refuses before one that only tells."""
     kept: dict[tuple[str, str], Rule] = {}
     for each in rules:
         other = kept.get((each.slot, each.key))
-        if other is None or each.limit < other.limit:
+        if other is None or (not each.hard, each.limit) < (not other.hard, other.limit):
             kept[(each.slot, each.key)] = each
     return tuple(kept.values())
 
@@ -158,7 +158,7 @@ def spenders(record: RequestRecord) -> list[Spender]:
     if record.asked:
         found.append(Spender(SHARED, "model", canonical(record.asked)))
     if record.served:
-        found.append(Spender(SHARED, "deployment", record.served))
+        found.append(Spender(SHARED, "deployment", record.wildcard or record.served))
     if record.user:
         found.append(Spender(slot, "user", canonical(record.user)))
     found += [Spender(slot, "tag", f"{name}={value}") for name, value in record.tags]

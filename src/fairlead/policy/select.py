@@ -165,6 +165,12 @@ def _unable(
     return None
 
 
+def unfit(route: Route, needs: Needs) -> str | None:
+    """Why no deployment of the route can serve such a request, however well they are; None: one of them could."""
+    reasons = [_unable(choice.deployment, needs, (), None) for choice in route.choices]
+    return reasons[0] if all(reasons) else None
+
+
 def is_within(region: str | None, wanted: str) -> bool:
     """Whether a deployment's region is the wanted one, or a part of it: `eu-west-1` is in `eu`."""
     return region is not None and (region == wanted or region.startswith(f"{wanted}-"))

@@ -57,13 +57,19 @@ class KeyIndex:
         self._env = lmdb.open(
             str(folder), readonly=True, max_dbs=3, max_readers=READERS, map_size=MAP_SIZE, readahead=False
         )
+        self._env.reader_check()  # a worker that was killed leaves its place taken, and places are counted
         self._macs: Any = self._env.open_db(b"macs", create=False)
+        self._facts: Any = self._env.open_db(b"facts", create=False)
         self._decode = msgspec.msgpack.Decoder(VirtualKey).decode
 
     @property
-    def is_empty(self) -> bool:
-        with self._env.begin() as transaction:
-            return not transaction.stat(self._macs)["entries"]
+    def is_untouched(self) -> bool:
+        """Whether no key has ever been made: one that is revoked is not there any more, but has been.
+
+        An index that has not met its database yet does not know, so it is not.
+        """
+        with self._env.begin(self._facts) as transaction:
+            return transaction.get(b"uid") is not None and transaction.get(b"version") == b"0"
 
     def find(self, mac: bytes) -> VirtualKey | None:
         """What the key with this MAC stands for, whether or not it has ended since.

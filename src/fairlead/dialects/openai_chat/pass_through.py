@@ -122,10 +122,15 @@ def ask(body: bytes) -> Ask:
         include_usage=options is not None and bool(options.include_usage),
         tools=bool(wire.tools or wire.functions),
         images=_has_images(wire.messages),
-        max_tokens=wire.max_tokens if wire.max_completion_tokens is None else wire.max_completion_tokens,
+        max_tokens=_most(wire.max_tokens, wire.max_completion_tokens),
         user=wire.user,
         n=wire.n or 1,
     )
+
+
+def _most(older: int | None, newer: int | None) -> int | None:
+    """The larger of the two spellings of one bound: it is for the server to say which of them it heeds."""
+    return newer if older is None else older if newer is None else max(older, newer)
 
 
 def _decode(body: bytes) -> _Body[_FlatMessage] | _Body[_Message]:

@@ -2,24 +2,8 @@
 
 import pytest
 
-from fairlead.canonical.errors import GatewayError
-from fairlead.gateway import guesses as module
-from fairlead.gateway.guesses import Guesses
-
-
-def waits(guesses: Guesses, peer: str, now: float) -> float | None:
-    """Seconds that the address is told to wait; None: it may try."""
-    try:
-        guesses.check(peer, now)
-    except GatewayError as error:
-        assert_worded(error)
-        return error.retry_after
-    return None
-
-
-def assert_worded(error: GatewayError) -> None:
-    assert (error.code, error.status) == ("rate_limit_exceeded", 429)
-    assert error.message == "too many requests from this address came without a valid key; wait, and check the key"
+from fairlead.policy import failures as module
+from fairlead.policy.failures import Guesses
 
 
 def failing(guesses: Guesses, peer: str, times: int, now: float = 0.0) -> None:
@@ -30,19 +14,34 @@ def failing(guesses: Guesses, peer: str, times: int, now: float = 0.0) -> None:
 def test_x1_an_address_waits_after_twenty_failures_and_no_other_does() -> None:
     made = Guesses()
     failing(made, "192.0.2.1", 19)
-    assert waits(made, "192.0.2.1", 1.0) is None
+    assert made.wait("192.0.2.1", 1.0) == 0
     failing(made, "192.0.2.1", 1)
-    assert waits(made, "192.0.2.1", 1.0) == 59.0
-    assert waits(made, "192.0.2.2", 1.0) is None
-    assert waits(made, "192.0.2.1", 60.0) is None
+    assert made.wait("192.0.2.1", 1.0) == 59.0
+    assert made.wait("192.0.2.2", 1.0) == 0
+    assert made.wait("192.0.2.1", 60.0) == 0
 
 
 def test_x1_a_holder_of_many_addresses_of_one_network_is_one() -> None:
     made = Guesses()
     for number in range(20):
         made.failed(f"2001:db8::{number:x}", 0.0)
-    assert waits(made, "2001:db8::ffff", 1.0) == 59.0
-    assert waits(made, "2001:db8:0:1::1", 1.0) is None
+    assert made.wait("2001:db8::ffff", 1.0) == 59.0
+    assert made.wait("2001:db8:0:1::1", 1.0) == 0
+
+
+def test_how_many_failures_are_the_last_is_for_its_owner_to_say() -> None:
+    made = Guesses(10)
+    failing(made, "192.0.2.1", 9)
+    assert made.wait("192.0.2.1", 1.0) == 0
+    failing(made, "192.0.2.1", 1)
+    assert made.wait("192.0.2.1", 1.0) == 59.0
+
+
+def test_guessing_on_from_time_to_time_never_waits() -> None:
+    made = Guesses(10)
+    for number in range(100):
+        assert made.wait("192.0.2.1", number * 7.0) == 0
+        made.failed("192.0.2.1", number * 7.0)
 
 
 def test_the_table_is_bounded_and_the_oldest_count_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,8 +52,8 @@ def test_the_table_is_bounded_and_the_oldest_count_goes_first(monkeypatch: pytes
     made.failed("192.0.2.2", 2.0)
     made.failed("192.0.2.3", 3.0)
     assert len(made._failures) == 3
-    assert waits(made, "192.0.2.0", 4.0) is None
-    assert waits(made, "192.0.2.1", 4.0) == 57.0
+    assert made.wait("192.0.2.0", 4.0) == 0
+    assert made.wait("192.0.2.1", 4.0) == 57.0
 
 
 def test_counts_that_are_over_are_forgotten() -> None:
