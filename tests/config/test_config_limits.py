@@ -145,6 +145,29 @@ def test_what_cannot_be_counted_is_an_error_at_its_place(text: str, expected: st
     assert list(found).count(expected) == 1
 
 
+@pytest.mark.parametrize("field", ["pepper", "old_pepper"])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("env://NOPE", "has no value; give it one, or remove the line"),
+        ("file:///nowhere/pepper", "has no value; give it one, or remove the line"),
+        ("aaaaaaaa" * 5, "can be guessed; make one of your own: openssl rand -hex 32"),
+        ("change-me-and-make-me-32-characters-long", "can be guessed; make one of your own: openssl rand -hex 32"),
+    ],
+)
+def test_x32_a_pepper_that_is_not_there_or_can_be_guessed_is_an_error(field: str, value: str, expected: str) -> None:
+    made, found = compiled(f"{field}: {value}")
+    assert made is None
+    assert f"f.yaml:1:{len(field) + 3}: {field}: {expected}" in found
+
+
+def test_x32_an_empty_pepper_is_an_error_and_one_in_a_store_may_come_later() -> None:
+    findings = Findings("f.yaml")
+    assert bind(b"pepper: ''", findings) is None
+    assert "f.yaml:1:9: pepper: must not be empty" in str(findings.in_order()[0])
+    assert compiled("pepper: vault://secret/data/x#y")[0] is not None
+
+
 def test_the_version_changes_with_a_limit_and_tells_nothing_of_a_password() -> None:
     one = snapshot("state: valkey://:hunter2@h:1")
     other = snapshot("state: valkey://:hunter3@h:1")

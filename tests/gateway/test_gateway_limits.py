@@ -10,11 +10,12 @@ import pytest
 from msgspec.structs import replace
 from tests.gateway.gateway_harness import KEY, PROVIDER_KEY, Gateway, gateway, known_keys, request_bytes, until
 
-from fairlead.canonical.limits import DOLLAR, MONTH, SECOND, Limit
+from fairlead.canonical.limits import DOLLAR, MONTH, SECOND, Limit, Verdict
 from fairlead.canonical.tenants import Scoped, Tenant, Tier, VirtualKey
 from fairlead.canonical.usage import Price
 from fairlead.fakes import Script
 from fairlead.policy.rules import Rules
+from fairlead.state.port import StateError
 
 MINUTE = 60 * SECOND
 PRICE = Price(input=Decimal(1), output=Decimal(2), version="test")
@@ -335,6 +336,23 @@ async def test_user_rotation_and_other_spellings_do_not_escape(tmp_path: Path) -
         assert (await gate.chat(user="ＡＮＮ")).status == 429
         assert (await gate.chat(user="bob")).status == 200
         assert "key 'a'" in (await gate.chat(user="eve")).error["message"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("canary"), StateError("canary")])
+async def test_x31_a_limiter_that_fails_lets_nobody_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fails(*_: object, **__: object) -> Verdict:
+        raise error
+
+    async with gateway(tmp_path, snapshot=of_tenant(rate("requests", 9))) as gate:
+        monkeypatch.setattr(gate.state, "reserve", fails)
+        answer = await gate.chat()
+        assert answer.status in (500, 503)
+        assert b"canary" not in answer.body
+        assert not gate.providers[0].seen
+        monkeypatch.undo()
+        assert (await gate.chat()).status == 200
 
 
 async def test_no_secret_and_no_prompt_is_in_what_a_hold_notes(tmp_path: Path) -> None:

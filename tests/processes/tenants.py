@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,23 @@ def tenants(tmp_path: Path, text: str, *flags: str) -> Iterator[Family]:
         yield family
 
 
+def fairlead(folder: Path, *words: str) -> str:
+    """What the command prints."""
+    command = [
+        sys.executable,
+        "-m",
+        "fairlead",
+        *words,
+        "--config",
+        str(folder / "fairlead.yaml"),
+        "--data",
+        str(folder),
+    ]
+    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def admin(family: Family, path: str, body: Any = None, method: str | None = None) -> Any:
     """What the admin port answers with 200 or 201."""
     content = None if body is None else json.dumps(body).encode()
@@ -116,17 +134,23 @@ class Clients:
 
 
 def kill_workers(family: Family, times: int, clients: Clients) -> None:
-    """Kills one worker after the other, each while it has requests under way."""
-    for _ in range(times):
-        kill_one(family, clients)
+    """Kills one worker after the other, in turn, each while clients are being answered."""
+    for number in range(times):
+        before = clients.answered
+        family.until(partial(_have_more, clients, before + 4), "nobody is answered")
+        workers = worker_pids(family)
+        gone = workers[number % len(workers)]
+        os.kill(gone, signal.SIGKILL)
+        family.until(partial(_is_replaced, family, gone, len(workers)), "a worker did not come back", 30.0)
 
 
-def kill_one(family: Family, clients: Clients) -> None:
-    before = clients.answered
-    family.until(lambda: clients.answered > before + 4, "nobody is answered")
-    gone = worker_pids(family)[0]
-    os.kill(gone, signal.SIGKILL)
-    family.until(lambda: len(worker_pids(family)) == 2 and gone not in worker_pids(family))
+def _have_more(clients: Clients, count: int) -> bool:
+    return clients.answered > count
+
+
+def _is_replaced(family: Family, gone: int, workers: int) -> bool:
+    pids = worker_pids(family)
+    return len(pids) == workers and gone not in pids
 
 
 def check_books(family: Family, data: Path) -> None:

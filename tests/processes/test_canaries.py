@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from tests.control.secrets.cloud_fakes import Answer, CloudFake, cloud
 from tests.control.secrets.servers import fake_providers, frozen_bao
+from tests.postgres import postgres
 from tests.processes.family import ROOT, Family, fetch, serving
+from tests.processes.tenants import admin
 from tests.processes.test_secrets import control_of, reachable, take
+from tests.valkey import valkey
 
 from fairlead.config.load import load
 from fairlead.config.secrets import Fetched
@@ -22,30 +26,31 @@ from fairlead.control.configuring import ConfigPost, Kept
 from fairlead.control.process import Post
 from fairlead.control.secrets.store import Machine
 from fairlead.control.tenancy_post import TenancyPost
+from fairlead.database.engine import Database
 from fairlead.database.place import Place
+from fairlead.database.tables import metadata
 from fairlead.state.keepsake import Keepsake
 
 CANARIES = {
     name: f"canary-{number:02d}-{name}+/=&-{number * 7919:06x}"
     for number, name in enumerate(
         ("env", "file", "vault", "literal", "client", "clientvault", "admin", "roleid", "secretid", "stranger", "next",
-         "multi", "evil", "query", "header", "bad"),
+         "multi", "evil", "query", "header", "bad", "database", "state", "pepper-of-all-machines"),
         start=10,
     )
 }  # fmt: skip
 
 
-def traces(text: bytes) -> list[str]:
+def traces(text: bytes, canaries: Mapping[str, str] = CANARIES) -> list[str]:
     """The canaries that stand in `text`: raw, in base64 at any offset, URL-encoded, in hex, broken by line ends."""
     whole = text.replace(b"\\n", b"").replace(b"\n", b"").lower()
     found = []
-    for name, canary in CANARIES.items():
-        raw = canary.encode()
-        core = raw[7:]  # what "canary-" begins could stand in a name of ours
+    for name, canary in canaries.items():
+        core = canary.encode()[7:]  # what "canary-" begins could stand in a name of ours
         forms = [core, core.hex().encode(), json.dumps(canary)[8:-1].encode()]
         forms += [urllib.parse.quote(core, safe=safe).encode() for safe in ("", "/")]
         for offset in range(3):
-            encoded = base64.b64encode(bytes(offset) + raw)
+            encoded = base64.b64encode(bytes(offset) + core)
             forms += [encoded[4:-4], encoded[4:-4].translate(bytes.maketrans(b"+/", b"-_"))]
         if any(form.lower() in whole for form in forms):
             found.append(name)
@@ -108,12 +113,25 @@ class Sinks:
 
     def __init__(self) -> None:
         self.texts: dict[str, bytes] = {}
+        self.canaries = dict(CANARIES)
 
     def take(self, name: str, *parts: object) -> None:
         self.texts[name] = b"\n".join(part if isinstance(part, bytes) else str(part).encode() for part in parts)
 
     def leaks(self) -> dict[str, list[str]]:
-        return {name: found for name, text in self.texts.items() if (found := traces(text))}
+        return {name: found for name, text in self.texts.items() if (found := traces(text, self.canaries))}
+
+    def take_files(self, folder: Path) -> None:
+        """Every file, without the empty pages of those that were made large for what may come."""
+        for path in folder.rglob("*"):
+            if path.is_file():
+                self.take(f"data: {path.relative_to(folder)}", path.read_bytes().replace(bytes(512), b""))
+
+    def minted(self, key: str) -> str:
+        """A key made at run time is to be found nowhere; its id."""
+        _, name, secret = key.split("_")
+        self.canaries[f"key {name}"] = f"canary-{secret}"
+        return name
 
 
 def ask_everything(family: Family, sinks: Sinks, when: str) -> None:
@@ -207,12 +225,98 @@ def test_no_secret_is_in_any_sink(tmp_path: Path, provider: int) -> None:
         ("explain", "--model", "vault", "--json"),
     ):
         command(sinks, tmp_path, environ, words[0], "--config", str(file), *words[1:])
-    for path in data.rglob("*"):
-        if path.is_file():
-            sinks.take(f"data: {path.relative_to(data)}", path.read_bytes())
+    sinks.take_files(data)
     assert any(name.startswith("data: journal") for name in sinks.texts)
     assert len(sinks.texts) > 100
     assert sinks.leaks() == {}
+
+
+SHARED = f"""
+server: {{drain: 1s}}
+database: env://DATABASE
+pepper: {CANARIES["pepper-of-all-machines"]}
+tiers: {{big: {{requests: {{limit: 1000, per: 1h}}, budget: {{limit: 10 USD, per: 1mo}}}}}}
+tenants: {{acme: {{tier: big}}}}
+"""
+
+
+def shared_config(provider: int, state: str) -> str:
+    return f"""{SHARED}
+state: "{state}"
+providers: {{fake: {{kind: openai, base_url: "http://127.0.0.1:{provider}/v1", api_key: {CANARIES["literal"]}}}}}
+routes: [{{model: chat, deployments: [{{use: fake/m, price: {{input: "1", output: "2"}}, max_output: 2k}}]}}]
+keys: [{{name: one, tenant: acme, key: "{CANARIES["client"]}"}}]
+"""
+
+
+def with_password(url: str, password: str) -> str:
+    """The URL, with this password in the place of the one that it has."""
+    user = url.split("//")[1].split(":", maxsplit=1)[0]
+    return f"{url.split('//', maxsplit=1)[0]}//{user}:{urllib.parse.quote(password, safe='')}@{url.split('@')[1]}"
+
+
+def key_life(family: Family, sinks: Sinks) -> None:
+    """A key is made, used, listed, rotated, revoked and used again."""
+    made = admin(family, "keys", {"name": "minted", "tenant": "acme"})
+    name = sinks.minted(made["key"])
+    family.until(lambda: family.chat(key=made["key"])[0] == 200, "the new key is not known")
+    turned = admin(family, f"keys/{name}/rotate", {})
+    sinks.minted(turned["key"].replace(f"_{name}_", f"_{name}2_"))
+    for path in ("keys", f"keys/{name}", f"keys/{name}/limits", "tenants/acme"):
+        sinks.take(f"admin {path}", json.dumps(admin(family, path)))
+    for wrong in ({"name": turned["key"] * 9}, {"name": "x", "tenant": made["key"]}, {"key": turned["key"]}):
+        text = json.dumps(wrong).encode()
+        sinks.take(f"admin refuses {list(wrong)}", *fetch(f"{family.admin}/admin/v1/keys", text)[::2])
+    sinks.take("revoked", json.dumps(admin(family, f"keys/{name}/revoke", {})))
+    family.until(lambda: family.chat(key=turned["key"])[0] == 401, "the revoked key is good")
+    for key in (made["key"], turned["key"], turned["key"][:-1], CANARIES["stranger"]):
+        sinks.take(f"answer {len(sinks.texts)}", *family.chat(key=key))
+
+
+def test_no_secret_of_what_machines_share_and_no_key_is_in_any_sink(tmp_path: Path, provider: int) -> None:
+    """The passwords of state and database, the pepper, and keys made at run time; both servers fail."""
+    sinks = Sinks()
+    data = tmp_path / "data"
+    data.mkdir()
+    file = tmp_path / "fairlead.yaml"
+    take(provider, CANARIES["literal"])
+    with postgres() as database, valkey(tmp_path / "valkey") as server, server.client() as client:
+        client.execute_command("ACL", "SETUSER", "ann", "on", f">{CANARIES['state']}", "~*", "+@all")
+        state = with_password(f"valkey://ann:x@127.0.0.1:{server.port}", CANARIES["state"])
+        url = with_password(database.new_database(), CANARIES["database"])
+        environ = {"DATABASE": url}
+        file.write_text(shared_config(provider, state))
+        words = ("--config", str(file), "--data", str(data))
+        command(sinks, tmp_path, environ, "migrate", *words)
+        with serving("--config", str(file), data=data, environ=environ) as family:
+            key_life(family, sinks)
+            server.kill()
+            sinks.take("without state", *family.chat(key=CANARIES["client"]), health(family))
+            family.event("state_degraded")
+            database.stop()
+            family.event("ledger_down")
+            sinks.take("without database", *fetch(f"{family.admin}/admin/v1/keys"), health(family))
+            file.write_text(shared_config(provider, f"valkei://ann:{CANARIES['bad']}@h"))
+            family.event("config_rejected")
+            sinks.take("health", health(family))
+        command(sinks, tmp_path, environ, "keys", "list", *words)
+        command(sinks, tmp_path, {"DATABASE": url.replace("postgresql", "postgre")}, "check", *words[:2])
+        sinks.take("log", "".join(family.raw))
+        database.start()
+        sinks.take("database", *rows_of(Place(data=data, url=url)))
+    sinks.take_files(data)
+    assert b"minted" in sinks.texts["database"]
+    assert any("state_degraded" in line for line in family.raw)
+    assert sinks.leaks() == {}
+
+
+def rows_of(place: Place) -> list[str]:
+    """Everything that the database holds."""
+    database = Database(place)
+    with database.reading() as connection:
+        found = [str(row) for table in metadata.tables.values() for row in connection.execute(select(table))]
+    database.close()
+    return found
 
 
 def test_no_repr_shows_a_secret(tmp_path: Path) -> None:

@@ -1,16 +1,16 @@
 """Tenants in a running family: keys made at run time, budgets over several workers, workers that die."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.processes.family import ROOT, Family
+from tests.forms import FULL
+from tests.processes.family import ROOT, Family, serving
 from tests.processes.tenants import (
     Clients,
     admin,
     check_books,
     config,
+    fairlead,
     fake_provider,
     kill_workers,
     records,
@@ -18,22 +18,8 @@ from tests.processes.tenants import (
     tenants,
 )
 
-
-def fairlead(folder: Path, *words: str) -> str:
-    """What the command prints."""
-    command = [
-        sys.executable,
-        "-m",
-        "fairlead",
-        *words,
-        "--config",
-        str(folder / "fairlead.yaml"),
-        "--data",
-        str(folder),
-    ]
-    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+KILLS, WORKERS, SLOW = (200, 10, 0.2) if FULL else (6, 2, 0.05)
+"""A worker that dies young is started again later and later, so it takes many to kill one every second."""
 
 
 def status(family: Family, key: str) -> int:
@@ -94,10 +80,26 @@ def test_a_budget_that_is_written_later_counts_what_was_spent_before(tmp_path: P
 
 
 def test_workers_that_are_killed_leave_nothing_held_and_nothing_free(tmp_path: Path) -> None:
-    """The short form; `make soak` kills two hundred times."""
-    with fake_provider("--first=0.05") as port, tenants(tmp_path, config(port, workers=2)) as family:
-        clients = Clients(family, 8)
-        kill_workers(family, 6, clients)
+    with fake_provider(f"--first={SLOW}") as port, tenants(tmp_path, config(port, workers=WORKERS)) as family:
+        clients = Clients(family, 4 * WORKERS)
+        kill_workers(family, KILLS, clients)
         clients.stop()
         check_books(family, tmp_path)
-        assert any(record.ended == "lost" for record in records(tmp_path))
+        lost = sum(record.ended == "lost" for record in records(tmp_path))
+        print(f"{KILLS} workers killed, {clients.answered} answers, {lost} requests lost and settled")
+        assert lost > 0
+
+
+def test_x31_a_gateway_whose_limits_do_not_limit_does_not_start(tmp_path: Path) -> None:
+    """Every process is made to run a concurrency limit that lets everyone in."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import fairlead.policy.budget as budget, fairlead.policy.limits as limits\n"
+        "def everyone(rule, state, now, amount): return state, limits.Standing(rule.limit, 0)\n"
+        "budget.MECHANISMS['concurrency'] = limits.Mechanism(everyone, limits.settle_gauge)\n"
+    )
+    (tmp_path / "fairlead.yaml").write_text(config(9))
+    environ = {"PYTHONPATH": f"{tmp_path}:{ROOT / 'src'}"}
+    with serving("--config", str(tmp_path / "fairlead.yaml"), data=tmp_path, environ=environ) as family:
+        assert family.process.wait(20) == 1
+        assert "does not limit by 'concurrency'" in family.event("limits_unproven")["reason"]
+        assert not [line for line in family.lines if line["event"] == "ready"]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,23 @@ async def nothing_is_held(state: ValkeyState, servers: list[Valkey], *rules: Rul
     with clients_of(servers) as clients:
         for client in clients:
             assert [*client.scan_iter("*:holds"), *client.scan_iter("*:leases")] == []
+
+
+async def test_a_wall_clock_of_ours_that_jumps_moves_nothing(
+    state: ValkeyState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case S13: time is the server's."""
+    budget = limited("rolling", 10, per=DAY)
+    await begun(state, budget)
+    demands = (Demand(RATE, 10), Demand(budget, 10))
+    assert isinstance(await state.reserve("h1", demands, b""), Granted)
+    real, steady = time.time_ns, time.monotonic_ns
+    for jump in (3600, -3600):
+        monkeypatch.setattr(time, "time_ns", lambda jump=jump: real() + jump * 1_000_000_000)
+        monkeypatch.setattr(time, "time", lambda jump=jump: real() / 1e9 + jump)
+        monkeypatch.setattr(time, "monotonic_ns", lambda jump=jump: steady() + jump * 1_000_000_000)
+        assert await left(state, RATE, budget) == [0, 0]
+        assert await state.overdue(["acme"]) == []
 
 
 async def test_who_goes_away_before_the_answer_holds_nothing(state: ValkeyState, server: Valkey) -> None:

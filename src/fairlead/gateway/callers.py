@@ -117,6 +117,7 @@ class Callers:
         """The key, once it is known that it is good now and here."""
         key = caller.key if caller else self._bearers.caller(said)
         if key is None or (key.expires_at is not None and self._wall() >= key.expires_at):
+            self._remembered.pop(said, None)  # one that has ended takes as long as one that never was
             raise GatewayError("invalid_api_key", "the API key is not known here; check it, or ask for a new one")
         if caller and caller.networks and not _is_within(exchange.peer, caller.networks):
             raise GatewayError("invalid_api_key", "this API key may not be used from this address")
