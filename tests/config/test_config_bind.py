@@ -220,7 +220,7 @@ def test_bytes_that_are_no_text() -> None:
 
 def test_a_file_has_a_bound() -> None:
     assert "the most is" in problems("#" * (MAX_BYTES + 1))[0]
-    assert config("#" * MAX_BYTES) == Config()
+    assert config("{} #" + "#" * (MAX_BYTES - 4)) == Config()
 
 
 def test_aliases_cannot_make_billions() -> None:
@@ -261,7 +261,14 @@ def test_text_is_taken_as_written() -> None:
     assert "no" in bound.tenants
 
 
-@pytest.mark.parametrize("text", ["", "# only a comment", "{}", "null", "~", "server:\nroutes:\nproviders:\nkeys:\n"])
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment"])
+def test_a_file_with_nothing_in_it_is_a_mistake(text: str) -> None:
+    """An editor that writes in two steps leaves one for a moment, and it would take every route and key away."""
+    (problem,) = problems(text)
+    assert "the file is empty; 'fairlead init' writes one" in problem
+
+
+@pytest.mark.parametrize("text", ["{}", "null", "~", "server:\nroutes:\nproviders:\nkeys:\n"])
 def test_what_is_empty_is_the_default(text: str) -> None:
     assert config(text) == Config()
 

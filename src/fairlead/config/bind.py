@@ -43,11 +43,13 @@ class _TooMuchError(Exception):
 def bind(source: bytes, findings: Findings) -> Config | None:
     """The configuration that `source` holds, or None once `findings` say what is wrong with it."""
     node = read_tree(source, findings)
-    if findings.has_errors():
+    if node is None and not findings.has_errors():
+        findings.error("", "the file is empty; 'fairlead init' writes one to begin with")
+    if node is None or findings.has_errors():
         return None
     shape = record_of(Config)
     try:
-        value = Config() if node is None else Binder(findings).bind(node, shape, "")
+        value = Binder(findings).bind(node, shape, "")
     except _TooMuchError as error:
         findings.error("", str(error))
         return None

@@ -29,7 +29,7 @@ from fairlead.state.keepsake import Keepsake
 
 log = logging.getLogger("fairlead.control")
 
-LOOK_EVERY = 0.5
+LOOK_EVERY = 0.25
 """Seconds between two looks at the configuration file and the files of secrets."""
 GATHER = 5.0
 """Seconds for which new references may hold up a configuration."""
@@ -92,6 +92,7 @@ class Configuring:
         self._safe = Safe(post.machine, self._changed.set)
         self._rotation = Rotation(probe, self._changed.set, time.monotonic)
         self._serving: Snapshot | None = None
+        self._sharing = post.first.sharing
         self._rejected: str | None = None
         self._references: dict[str, str] = {}
         self._watched = post.watched
@@ -210,7 +211,9 @@ class Configuring:
         log.info("config_published", extra={"version": snapshot.version, "generation": generation})
         fixed = [name for name in AT_START if getattr(snapshot.server, name) != getattr(self._post.first.server, name)]
         changed = [f"server.{name}" for name in fixed]
-        if self._serving is not None and snapshot.sharing != self._serving.sharing:
+        if self._serving is None:
+            self._sharing = snapshot.sharing
+        elif snapshot.sharing != self._sharing:
             changed.append("state")
         if changed:
             log.warning("restart_needed", extra={"changed": changed})
@@ -229,11 +232,15 @@ class Configuring:
             await self._reload()
 
     async def _watch(self) -> None:
+        """A file is taken up once it rests: what is being written may be a good configuration as far as it goes."""
+        before = self._stamped
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if (now := self._stamp()) != self._stamped:
+            now = self._stamp()
+            if now == before and now != self._stamped:
                 self._stamped = now
                 self._changed.set()
+            before = now
             if self._rotation.is_retiring:
                 self._rotation.retire(
                     min((figures.generation for figures in self._board.all() if figures.pid), default=0)
