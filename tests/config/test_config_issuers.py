@@ -147,7 +147,9 @@ def test_without_the_extra_an_issuer_is_an_error_that_names_it() -> None:
         config = bind(text.encode(), findings)
         assert config is not None
         issuers_of(config, (), findings, ready=lambda: False)
-        assert ["pip install 'fairlead[oidc]'" in str(problem) for problem in findings.problems] == [True] * expected
+        assert ["in a clone of Fairlead: pip install '.[oidc]'" in str(problem) for problem in findings.problems] == [
+            True
+        ] * expected
 
 
 def test_a_gateway_with_an_issuer_is_not_open() -> None:

@@ -44,6 +44,18 @@ def warnings(text: str) -> list[str]:
             ],
         ),
         (
+            (
+                "routes: [{model: chat, deployments: [openai/gpt-4o]}]\n"
+                "tenants: {acme: {}}\n"
+                "limits: [{scope: tenant, match: acne, concurrency: 1}]\n"
+                "tiers: {free: {models: [chats, 'c*']}}"
+            ),
+            [
+                "f.yaml:3:33: limits[0].match: there is no tenant 'acne'; did you mean 'acme'?",
+                "f.yaml:4:25: tiers.free.models[0]: no route serves 'chats'; did you mean 'chat'?",
+            ],
+        ),
+        (
             "providers:\n  groq: {}\nroutes: [{model: a, deployments: [openai/gpt-4o]}]",
             ["f.yaml:2:9: providers.groq: no route uses the provider 'groq'"],
         ),

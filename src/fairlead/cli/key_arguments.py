@@ -37,7 +37,7 @@ def _update(parser: argparse.ArgumentParser) -> None:
 
 def _fields(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tenant", metavar="T", help="who pays: a name under tenants")
-    parser.add_argument("--tier", metavar="T", help="a name under tiers, in the place of the tenant's")
+    parser.add_argument("--tier", metavar="T", help="a name under tiers, beside those of the tenant")
     parser.add_argument("--limits", metavar="JSON", help="limits of its own, as under tiers")
     for flag, what in (("model", "a model that it may ask for"), ("route", "a route that it may use")):
         parser.add_argument(f"--{flag}", dest=f"{flag}s", metavar="M", action="append", help=f"{what}; may be repeated")

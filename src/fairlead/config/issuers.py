@@ -27,7 +27,10 @@ def issuers_of(
 ) -> tuple[Issuer, ...]:
     """The issuers, still without keys."""
     if config.issuers and not ready():
-        findings.error("issuers", "tokens are checked with joserfc, which is missing; pip install 'fairlead[oidc]'")
+        findings.error(
+            "issuers",
+            "tokens are checked with joserfc, which is missing; in a clone of Fairlead: pip install '.[oidc]'",
+        )
     seen: set[str] = set()
     for index, issuer in enumerate(config.issuers):
         path = f"issuers[{index}]"

@@ -113,13 +113,21 @@ def _idle_tenants(subject: _Subject) -> None:
 
 
 def _idle_limits(subject: _Subject) -> None:
-    names = {choice.deployment.name for route in subject.snapshot.routes for choice in route.choices}
+    """Limits on deployments and tenants that there are not, and tiers that allow models that nobody serves."""
+    deployments = {choice.deployment.name for route in subject.snapshot.routes for choice in route.choices}
+    tenants = subject.snapshot.tenants.keys()
     for index, limit in enumerate(subject.config.limits):
-        if limit.scope == "deployment" and not any(covers(limit.match, name) or "*" in name for name in names):
-            path = f"limits[{index}].match"
-            subject.findings.warn(
-                path, f"no route has the deployment {limit.match!r}{did_you_mean(limit.match, names)}"
-            )
+        path, match = f"limits[{index}].match", limit.match
+        if limit.scope == "deployment" and not any(covers(match, name) or "*" in name for name in deployments):
+            subject.findings.warn(path, f"no route has the deployment {match!r}{did_you_mean(match, deployments)}")
+        if limit.scope == "tenant" and not any(covers(match, name) for name in tenants):
+            subject.findings.warn(path, f"there is no tenant {match!r}{did_you_mean(match, tenants)}")
+    routes = {route.model for route in subject.config.routes}
+    for name, tier in subject.config.tiers.items():
+        for place, asked in enumerate(tier.models):
+            if not any(overlap(asked, route) for route in routes):
+                path = f"tiers.{name}.models[{place}]"
+                subject.findings.warn(path, f"no route serves {asked!r}{did_you_mean(asked, routes)}")
 
 
 def _prices(subject: _Subject, index: int, route: Route, priced: set[str]) -> None:

@@ -30,6 +30,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     of: float
     remaining: float
     resets_in: float
+    """Until all of it is free again; 0 where that is when requests under way end."""
 
 
 class StandingEntries:
@@ -94,5 +95,5 @@ def _standing(rule: Rule, remaining: int, reset: int) -> Standing:
         unit=rule.unit,
         of=rule.limit / scale,
         remaining=remaining / scale,
-        resets_in=reset / 1e6,
+        resets_in=0 if rule.unit == "concurrency" else reset / 1e6,
     )

@@ -112,7 +112,7 @@ def _postgres(place: Place) -> Engine:
         return create_engine(url, connect_args=options, pool_pre_ping=True, hide_parameters=True)
     except ModuleNotFoundError:
         raise DatabaseError(
-            "the driver for PostgreSQL is not installed; install it with: pip install 'fairlead[postgres]'"
+            "the driver for PostgreSQL is not installed; in a clone of Fairlead: pip install '.[postgres]'"
         ) from None
 
 

@@ -89,7 +89,7 @@ def open_inflater(encoding: str) -> Inflater:
     try:
         return Inflater(ENCODINGS[encoding]())
     except ImportError as error:
-        hint = "install fairlead[compression] or do not ask for it"
+        hint = "install Fairlead with its extra 'compression' or do not ask for it"
         raise UpstreamError("protocol", f"the answer is {encoding}-compressed; {hint}") from error
 
 

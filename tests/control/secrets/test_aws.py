@@ -103,4 +103,4 @@ async def test_without_boto3_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "boto3", None)
     error = await trouble(SecretsManager(vaults.Aws(region="eu-west-1")), "plain")
     assert error.trouble == "unconfigured"
-    assert error.reason == "boto3 is not installed; install it with: pip install 'fairlead[aws]'"
+    assert error.reason == "boto3 is not installed; in a clone of Fairlead: pip install '.[aws]'"

@@ -50,5 +50,5 @@ async def test_what_azure_refuses_is_told_without_its_words(monkeypatch: pytest.
 async def test_without_azure_identity_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
     store = Azure(vaults.Azure())
-    with pytest.raises(StoreError, match=r"pip install 'fairlead\[azure\]'"):
+    with pytest.raises(StoreError, match=r"pip install '\.\[azure\]'"):
         await store.read("acme/openai")

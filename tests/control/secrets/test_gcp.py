@@ -70,6 +70,6 @@ async def test_without_credentials_the_way_out_is_told(monkeypatch: pytest.Monke
 async def test_without_google_auth_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "google.auth", None)
     store = Gcp(vaults.Gcp())
-    with pytest.raises(StoreError, match=r"pip install 'fairlead\[gcp\]'"):
+    with pytest.raises(StoreError, match=r"pip install '\.\[gcp\]'"):
         await store.read(NAME)
     await store.close()

@@ -98,7 +98,7 @@ def sdk(module: str, extra: str, loggers: tuple[str, ...]) -> Any:
         return importlib.import_module(module)
     except ImportError:
         package = module.partition(".")[0]
-        message = f"{package} is not installed; install it with: pip install 'fairlead[{extra}]'"
+        message = f"{package} is not installed; in a clone of Fairlead: pip install '.[{extra}]'"
         raise StoreError("unconfigured", message) from None
 
 
