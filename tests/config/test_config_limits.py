@@ -132,7 +132,13 @@ def test_limits_beyond_tenants_name_their_scope() -> None:
         ),
         ("pepper: env://NONE", "f.yaml:1:9: pepper: has no value; give it one, or remove the line"),
         ("old_pepper: env://NONE", "f.yaml:1:13: old_pepper: has no value; give it one, or remove the line"),
-        ("state: env://NONE", "f.yaml:1:8: state: has no value; give it one, or remove the line"),
+        (
+            "state: env://NONE",
+            (
+                "f.yaml:1:8: state: has no value; it is needed at the start, before any store is asked: "
+                "write it here, or as env:// or file://"
+            ),
+        ),
         (
             "keys: [{name: k, key: fl_abc_defghijklmnopqrstuvwxyz}]",
             "f.yaml:1:23: keys[0].key: keys that begin with fl_ are made by 'fairlead keys create'; choose another",

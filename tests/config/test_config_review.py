@@ -56,6 +56,22 @@ def warnings(text: str) -> list[str]:
             ],
         ),
         (
+            (
+                "routes: [{model: a, deployments: [openai/gpt-4o, openai/gpt-98]}]\n"
+                "limits: [{scope: deployment, match: '*', budget: {limit: 1 USD, per: 1d}}]"
+            ),
+            [
+                (
+                    "f.yaml:1:50: routes[0].deployments[1]: no price is known for 'openai/gpt-98', so its cost will be "
+                    "unknown; give price to set one"
+                ),
+                (
+                    "f.yaml:2:51: limits[0].budget: no price is known for 'openai/gpt-98', so this budget counts "
+                    "nothing for it; give it a price"
+                ),
+            ],
+        ),
+        (
             "providers:\n  groq: {}\nroutes: [{model: a, deployments: [openai/gpt-4o]}]",
             ["f.yaml:2:9: providers.groq: no route uses the provider 'groq'"],
         ),

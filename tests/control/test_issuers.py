@@ -241,3 +241,21 @@ async def test_an_issuer_that_is_gone_is_asked_no_more() -> None:
             assert watched.task is not None
             await asyncio.wait([watched.task])
             assert watched.task.cancelled()
+
+
+async def test_what_nobody_foresaw_does_not_end_an_issuers_refresh(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    def breaks(_: bytes) -> None:
+        raise KeyError("kid")
+
+    async with fake() as (made, client), watching(client, made.issuer) as (kept, _):
+        await until(lambda: keys(kept, made.issuer) == ["rsa"])
+        with monkeypatch.context() as patch:
+            patch.setattr("fairlead.control.issuers.issuer_keys.read", breaks)
+            kept.wanted(made.issuer.issuer)
+            await until(lambda: "issuer_unavailable" in events(caplog))
+        await until(lambda: "issuer_available" in events(caplog))
+        assert keys(kept, made.issuer) == ["rsa"]

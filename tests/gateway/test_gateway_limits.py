@@ -171,6 +171,15 @@ async def test_a_hard_budget_never_uses_a_deployment_whose_price_nobody_knows(tm
         assert (await remaining(gate))["money"] == 5 * DOLLAR
 
 
+async def test_a_dearer_service_is_refused_where_a_hard_budget_must_hold(tmp_path: Path) -> None:
+    async with gateway(tmp_path, facts={"price": PRICE}, snapshot=of_tenant(budget(5))) as gate:
+        refused = await gate.chat(max_tokens=10, service_tier="priority")
+        assert (refused.status, refused.error["param"]) == (400, "service_tier")
+        assert gate.providers[0].seen == deque()
+        assert (await remaining(gate))["money"] == 5 * DOLLAR
+        assert (await gate.chat(max_tokens=10, service_tier="flex")).status == 200
+
+
 async def test_a_failed_request_is_given_back_but_counts_as_a_request(tmp_path: Path) -> None:
     limits = of_tenant(rate("requests", 10), rate("tokens", 10_000), budget(1))
     scripts = [Script.of("500", "500")]

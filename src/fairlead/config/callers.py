@@ -17,6 +17,7 @@ from fairlead.config.units import is_loopback
 from fairlead.config.world import World, is_strong, resolved
 
 SHORTEST_PEPPER = 32
+EARLY = "has no value; it is needed at the start, before any store is asked: write it here, or as env:// or file://"
 GENERATED = MARK.decode()
 """How a key begins that was made at run time; it carries a checksum."""
 
@@ -42,7 +43,7 @@ def check_database(config: Config, world: World, findings: Findings) -> None:
         return
     value = resolved(config.database, "database", world, findings)
     if value is None:
-        findings.error("database", "has no value; it is needed at the start, before any store is asked")
+        findings.error("database", EARLY)
     else:
         try:
             stores.checked(value, stores.DATABASE_SCHEMES, "postgresql://user:password@host/name")
@@ -55,16 +56,16 @@ def check_database(config: Config, world: World, findings: Findings) -> None:
 
 
 def sharing_of(config: Config, world: World, findings: Findings) -> Sharing:
-    """Where limits are counted. While a store has not given the URL, that is this machine."""
-    given = resolved(config.state, "state", world, findings)
-    _check_there(config.state, given, "state", findings)
-    value = given or "local"
-    if value != "local":
+    """Where limits are counted."""
+    value = resolved(config.state, "state", world, findings)
+    if value is None:
+        findings.error("state", EARLY)
+    elif value != "local":
         try:
             stores.checked(value, stores.STATE_SCHEMES, "redis://host:6379 or valkey://host:6379")
         except ValueError as error:
             findings.error("state", str(error))
-    return Sharing(state=value, instances=config.outage.instances, float=config.outage.budget)
+    return Sharing(state=value or "local", instances=config.outage.instances, float=config.outage.budget)
 
 
 def _check_there(secret: Secret, value: str | None, path: str, findings: Findings) -> None:

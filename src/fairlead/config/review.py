@@ -43,6 +43,7 @@ def review(config: Config, snapshot: Snapshot, catalog: Catalog, findings: Findi
     _files(subject)
     _idle_tenants(subject)
     _idle_limits(subject)
+    _unpriced_budgets(subject)
     priced: set[str] = set()
     for index, route in enumerate(snapshot.routes):
         _dead(subject, index, route)
@@ -128,6 +129,21 @@ def _idle_limits(subject: _Subject) -> None:
             if not any(overlap(asked, route) for route in routes):
                 path = f"tiers.{name}.models[{place}]"
                 subject.findings.warn(path, f"no route serves {asked!r}{did_you_mean(asked, routes)}")
+
+
+def _unpriced_budgets(subject: _Subject) -> None:
+    """A budget of a deployment counts what it costs; without a price it counts nothing."""
+    unknown = {
+        choice.deployment.name
+        for route in subject.snapshot.routes
+        for choice in route.choices
+        if choice.deployment.price is None and not choice.deployment.self_hosted and choice.deployment.model != "*"
+    }
+    for index, limit in enumerate(subject.config.limits):
+        for name in sorted(unknown) if limit.scope == "deployment" and limit.budget else ():
+            if covers(limit.match, name):
+                why = f"no price is known for {name!r}, so this budget counts nothing for it; give it a price"
+                subject.findings.warn(f"limits[{index}].budget", why)
 
 
 def _prices(subject: _Subject, index: int, route: Route, priced: set[str]) -> None:

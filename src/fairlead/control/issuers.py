@@ -114,13 +114,12 @@ class Issuers:
         issuer = watched.issuer
         try:
             found = await fetch(self._client, issuer)
-        except UnusableError as error:
+        except Exception as error:  # whatever an issuer answers, it is asked again
+            reason = str(error) if isinstance(error, UnusableError) else type(error).__name__
             if watched.trouble is None:
                 kept = bool(watched.jwks)
-                log.warning(
-                    "issuer_unavailable", extra={"issuer": issuer.issuer, "reason": str(error), "keys_kept": kept}
-                )
-            watched.trouble = str(error)
+                log.warning("issuer_unavailable", extra={"issuer": issuer.issuer, "reason": reason, "keys_kept": kept})
+            watched.trouble = reason
             return
         if watched.trouble is not None:
             log.info("issuer_available", extra={"issuer": issuer.issuer})

@@ -21,3 +21,5 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     n: int = 1
     """How many answers the client wants."""
+    dearer: bool = False
+    """Whether it asks for a service that costs more than the model's price."""

@@ -103,12 +103,16 @@ class World:
         ask = request.ask
         tenant = self._tenant(books.key)
         session = request.headers.get(b"x-fairlead-session", b"") if route.select == "sticky" else b""
+        priced = any(is_hard_budget(demand.rule) for hold in books.holds for demand in hold.demands)
+        if priced and ask.dearer:
+            message = "service_tier 'priority' has a price of its own, so a hard budget could not hold; leave it out"
+            raise GatewayError("invalid_request_error", message, param="service_tier")
         needs = Needs(
             tools=ask.tools,
             images=ask.images,
             session=session.decode("latin-1") or ask.user or "",
             dialect=request.dialect.NAME if ask.n > 1 else "",
-            priced=any(is_hard_budget(demand.rule) for hold in books.holds for demand in hold.demands),
+            priced=priced,
         )
         return Plan(route, self.fleet, self.rng, for_tenant(needs, tenant), self.snapshot.secrets)
 

@@ -74,6 +74,7 @@ class _Body(msgspec.Struct, Generic[_M], frozen=True):
     max_completion_tokens: _Limit = None
     user: str | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
+    service_tier: str | None = None
 
 
 class _FlatOptions(_StreamOptions, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
@@ -98,7 +99,6 @@ class _FlatBody(_Body[_FlatMessage], frozen=True, forbid_unknown_fields=True, om
     parallel_tool_calls: bool | None = None
     store: bool | None = None
     metadata: dict[str, str] | None = None
-    service_tier: str | None = None
     prompt_cache_key: str | None = None
 
 
@@ -125,6 +125,7 @@ def ask(body: bytes) -> Ask:
         max_tokens=_most(wire.max_tokens, wire.max_completion_tokens),
         user=wire.user,
         n=wire.n or 1,
+        dearer=wire.service_tier == "priority",
     )
 
 
