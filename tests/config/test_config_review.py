@@ -66,7 +66,7 @@ def warnings(text: str) -> list[str]:
                     "unknown; give price to set one"
                 ),
                 (
-                    "f.yaml:2:51: limits[0].budget: no price is known for 'openai/gpt-98', so this budget counts "
+                    "f.yaml:2:50: limits[0].budget: no price is known for 'openai/gpt-98', so this budget counts "
                     "nothing for it; give it a price"
                 ),
             ],
