@@ -55,7 +55,7 @@ test: setup $(STAMPS)/servers $(STAMPS)/node ## every test, real servers and cli
 	$(BIN)/pytest -n 2
 
 soak: setup $(STAMPS)/servers ## the long forms: leaks over 200 000 requests, a budget's race of 100 000, 200 killed workers
-	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/processes/test_machines.py tests/processes/test_outage.py tests/processes/test_tenants.py
+	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/processes/test_machines.py tests/processes/test_state_outage.py tests/processes/test_tenants.py
 	$(RUN) bench/soak.py --full
 
 bench: setup $(STAMPS)/servers ## measure beside nginx (needs Debian's nginx and wrk)

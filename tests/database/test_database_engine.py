@@ -73,7 +73,7 @@ def test_a_missing_driver_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_p
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(DatabaseError, match=r"pip install 'fairlead\[postgres\]'"):
+    with pytest.raises(DatabaseError, match=r"pip install '\.\[postgres\]'"):
         Database(Place(data=tmp_path, url="postgresql://host/name"))
 
 
