@@ -90,6 +90,8 @@ def test_a_frozen_state_fails_nobody_but_the_strict_and_is_told_once_by_each_pro
         assert "did not answer within 100 ms" in family.health()["limits"]
         more(family, crowd, 100)
         assert told(family, "state_degraded") == at_first + PROCESSES
+        last = [line["pid"] for line in family.lines if line["event"] == "state_degraded"][-PROCESSES:]
+        assert len(set(last)) == PROCESSES
         assert told(family, "state_recovered") == at_first
         server.thaw()
         family.event("state_recovered", at_first + PROCESSES)

@@ -10,12 +10,13 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 
 class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        """The event, its level and time, and the fields it was given. A traceback only for a fault of our own."""
+        """The event, when and where, and the fields it was given. A traceback only for a fault of our own."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, object] = {
             "at": f"{stamp}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "event": record.getMessage(),
+            "pid": record.process,
         }
         line.update((name, value) for name, value in vars(record).items() if name not in _OWN)
         if record.exc_info:
