@@ -3,7 +3,7 @@
 import pytest
 
 from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Limit, Rule, rule
-from fairlead.control.alerts import Alerts
+from fairlead.control.alerts import LOOKS, Alerts
 from fairlead.state.channel import Notice
 from fairlead.state.port import Spending
 
@@ -69,3 +69,28 @@ async def test_a_ledger_that_is_down_is_asked_again(caplog: pytest.LogCaptureFix
     books.spent = 9 * DOLLAR
     await alerts.look(NOON)
     assert told(caplog) == [(80, 9.0)]
+
+
+async def test_a_lesser_word_does_not_hide_a_higher_degree(caplog: pytest.LogCaptureFixture) -> None:
+    books = Books()
+    alerts = Alerts(books.past)
+    for percent in (80, 50):
+        alerts.heed(notice(percent), BUDGET)
+    for books.spent in (5 * DOLLAR, 8 * DOLLAR):
+        await alerts.look(NOON)
+    assert told(caplog) == [(50, 5.0), (80, 8.0)]
+
+
+async def test_who_is_not_spoken_of_any_more_is_not_looked_at_for_ever() -> None:
+    looks = 0
+
+    async def past(rule: Rule, now: int) -> Spending | None:
+        nonlocal looks
+        looks += 1
+        return Spending(rule, ())
+
+    alerts = Alerts(past)
+    alerts.heed(notice(50), BUDGET)
+    for _ in range(LOOKS + 5):
+        await alerts.look(NOON)
+    assert looks == LOOKS

@@ -9,6 +9,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from fairlead.canonical.limits import DOLLAR, Rule
 from fairlead.policy.budget import spent
 from fairlead.state.channel import Notice
@@ -18,6 +20,8 @@ log = logging.getLogger("fairlead.control")
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the ledger."""
+LOOKS = 300
+"""Looks for which a budget that no worker tells of any more is followed: longer than a request lasts."""
 MOST = 10_000
 """Budgets that are remembered."""
 
@@ -25,12 +29,20 @@ Past = Callable[[Rule, int], Awaitable[Spending | None]]
 """What a budget's subject has spent, at an instant in microseconds; None: it cannot be told now."""
 
 
+class _Suspect(msgspec.Struct):
+    """A budget that may come to a degree in this period. `looks` are left for it, unless a worker tells of it again."""
+
+    rule: Rule
+    period: int
+    looks: int = LOOKS
+
+
 class Alerts:
     """What workers have told of, until the ledger shows it; and what has been said already."""
 
     def __init__(self, past: Past) -> None:
         self._past = past
-        self._suspected: dict[tuple[str, str], Notice] = {}
+        self._suspected: dict[tuple[str, str], _Suspect] = {}
         self._said: dict[tuple[str, str], tuple[int, int]] = {}
 
     def heed(self, notice: Notice, rule: Rule) -> None:
@@ -39,7 +51,7 @@ class Alerts:
         if (notice.period, notice.percent) > self._said.get(budget, (0, 0)):
             if len(self._suspected) >= MOST:
                 self._suspected.clear()
-            self._suspected[budget] = notice
+            self._suspected[budget] = _Suspect(rule, notice.period)
 
     async def run(self) -> None:
         """Looks for ever."""
@@ -48,18 +60,18 @@ class Alerts:
             await self.look(time.time_ns() // 1000)
 
     async def look(self, now: int) -> None:
-        """Says which of the degrees are reached at `now`, in microseconds; what is not yet is looked at again."""
-        for budget, notice in list(self._suspected.items()):
-            rule = notice.rule
-            spending = None if rule is None else await self._past(rule, now)
-            if rule is None or spending is None:
-                continue
-            used = spent(rule, list(spending.spent), now)
-            percent = max((degree for degree in rule.alerts if 100 * used >= degree * rule.limit), default=0)
-            if percent >= notice.percent and self._suspected.get(budget) == notice:
+        """Says the highest degree that each has reached at `now`, in microseconds, unless that was said before."""
+        for budget, suspect in list(self._suspected.items()):
+            rule = suspect.rule
+            spending = await self._past(rule, now)
+            if spending is not None:
+                used = spent(rule, list(spending.spent), now)
+                percent = max((degree for degree in rule.alerts if 100 * used >= degree * rule.limit), default=0)
+                if percent and (suspect.period, percent) > self._said.get(budget, (0, 0)):
+                    self._say(budget, (suspect.period, percent), rule, used)
+            suspect.looks -= 1
+            if not suspect.looks and self._suspected.get(budget) is suspect:
                 del self._suspected[budget]
-            if (notice.period, percent) > max(self._said.get(budget, (0, 0)), (notice.period, 0)):
-                self._say(budget, (notice.period, percent), rule, used)
 
     def _say(self, budget: tuple[str, str], which: tuple[int, int], rule: Rule, used: int) -> None:
         if len(self._said) >= MOST:

@@ -98,6 +98,9 @@ class Configuring:
         self._watched = post.watched
         self._told = post.told
         self._stamped: tuple[object, ...] = ()
+        """What the files were when they were last taken up."""
+        self._seen: tuple[object, ...] = ()
+        """What they were at the last look."""
         self.config: Config | None = None
         """The newest configuration that could be read; None: there was none yet."""
 
@@ -108,7 +111,7 @@ class Configuring:
 
     async def start(self) -> None:
         """Publishes the first snapshot, once its secrets were asked for."""
-        self._stamped = self._stamp()
+        self._stamped = self._seen = self._stamp()
         self._restore()
         await self._reload()
         if self._serving is None:
@@ -232,19 +235,22 @@ class Configuring:
             await self._reload()
 
     async def _watch(self) -> None:
-        """A file is taken up once it rests: what is being written may be a good configuration as far as it goes."""
-        before = self._stamped
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            now = self._stamp()
-            if now == before and now != self._stamped:
-                self._stamped = now
-                self._changed.set()
-            before = now
+            self.look()
             if self._rotation.is_retiring:
                 self._rotation.retire(
                     min((figures.generation for figures in self._board.all() if figures.pid), default=0)
                 )
+
+    def look(self) -> None:
+        """Asks for a reload where a watched file has changed, once it rests for as long as between two looks: what is
+        being written may be a good configuration as far as it goes.
+        """
+        seen, self._seen = self._seen, self._stamp()
+        if self._seen == seen and seen != self._stamped:
+            self._stamped = seen
+            self.reload()
 
     def _stamp(self) -> tuple[object, ...]:
         """What changes when a watched file does; a file that is away for a moment keeps its place."""

@@ -17,7 +17,7 @@ from fairlead.canonical.routing import Snapshot
 from fairlead.canonical.tenants import Issuer
 from fairlead.config.units import is_loopback, parse_keys_url
 from fairlead.http.client import Client, UpstreamError
-from fairlead.http.origin import PORTS, Origin
+from fairlead.http.origin import Origin
 from fairlead.policy import issuer_keys
 
 log = logging.getLogger("fairlead.control")
@@ -165,7 +165,7 @@ async def _get(client: Client, url: str) -> bytes:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        origin = Origin(scheme=parts.scheme, host=_host(url), port=parts.port or PORTS[parts.scheme], max_connections=2)
+        origin = Origin.of(url, max_connections=2)
         deadline = asyncio.get_running_loop().time() + PATIENCE
         reply = await client.request(
             origin, "GET", target, FIELDS, b"", connect=PATIENCE, first_byte=PATIENCE, idle=PATIENCE, deadline=deadline

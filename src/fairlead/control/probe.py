@@ -13,7 +13,7 @@ from fairlead.dialects.table import DIALECTS
 from fairlead.http import fields
 from fairlead.http.client import Client
 from fairlead.http.errors import UpstreamError
-from fairlead.http.origin import PORTS, Origin
+from fairlead.http.origin import Origin
 
 Verdict = Literal["accepted", "refused", "unsure"]
 
@@ -25,17 +25,11 @@ LARGEST = 4 * 1024 * 1024
 
 async def probe(deployment: Deployment, secret: str) -> tuple[Verdict, str]:
     """The provider's verdict on `secret`, and what it rests on, in our own words."""
-    url = urlsplit(deployment.base_url)
     dialect = DIALECTS[deployment.dialect]
     client = Client()
     try:
-        origin = Origin(
-            scheme=url.scheme,
-            host=url.hostname or "",
-            port=url.port or PORTS[url.scheme],
-            ca=deployment.ca,
-            client_cert=deployment.client_cert,
-            proxy=deployment.proxy,
+        origin = Origin.of(
+            deployment.base_url, ca=deployment.ca, client_cert=deployment.client_cert, proxy=deployment.proxy
         )
         lines = fields.encode(
             (
@@ -47,7 +41,7 @@ async def probe(deployment: Deployment, secret: str) -> tuple[Verdict, str]:
         )
         until = asyncio.get_running_loop().time() + CONNECT + ANSWER
         reply = await client.request(
-            origin, "GET", url.path.rstrip("/") + TARGET, lines, b"",
+            origin, "GET", urlsplit(deployment.base_url).path.rstrip("/") + TARGET, lines, b"",
             connect=CONNECT, first_byte=ANSWER, idle=ANSWER, deadline=until,
         )  # fmt: skip
     except UpstreamError as error:

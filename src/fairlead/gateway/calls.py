@@ -11,7 +11,7 @@ from fairlead.canonical.auth import AUTH
 from fairlead.canonical.routing import Deployment
 from fairlead.dialects.table import DIALECTS
 from fairlead.http import fields
-from fairlead.http.origin import PORTS, Origin
+from fairlead.http.origin import Origin
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -41,12 +41,9 @@ class Calls:
 
 
 def _call(deployment: Deployment, secret: str) -> Call:
-    url = urlsplit(deployment.base_url)
     dialect = DIALECTS[deployment.dialect]
-    origin = Origin(
-        scheme=url.scheme,
-        host=url.hostname or "",
-        port=url.port or PORTS[url.scheme],
+    origin = Origin.of(
+        deployment.base_url,
         ca=deployment.ca,
         client_cert=deployment.client_cert,
         proxy=deployment.proxy,
@@ -59,7 +56,7 @@ def _call(deployment: Deployment, secret: str) -> Call:
         *deployment.headers,
         *(AUTH[deployment.auth](secret) if secret else ()),
     )
-    return Call(origin, _joined(url.path, dialect.TARGET), fields.encode(pairs), secret)
+    return Call(origin, _joined(urlsplit(deployment.base_url).path, dialect.TARGET), fields.encode(pairs), secret)
 
 
 def _joined(path: str, target: str) -> str:

@@ -43,6 +43,28 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, cache_hash=True):
         if self.proxy is not None:
             proxy_of(self.proxy)
 
+    @classmethod
+    def of(
+        cls,
+        url: str,
+        *,
+        ca: str | None = None,
+        client_cert: str | None = None,
+        proxy: str | None = None,
+        max_connections: int = 512,
+    ) -> "Origin":
+        """Where `url` leads; its path is left out. ValueError: nowhere."""
+        parts = urlsplit(url)
+        return cls(
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port or PORTS.get(parts.scheme, 0),
+            ca=ca,
+            client_cert=client_cert,
+            proxy=proxy,
+            max_connections=max_connections,
+        )
+
     @property
     def address(self) -> str:
         """The host as `getaddrinfo` and certificates have it: an IPv6 literal without brackets."""

@@ -14,7 +14,7 @@ from fairlead.control.secrets.store import StoreError
 from fairlead.http import fields
 from fairlead.http.client import Client
 from fairlead.http.errors import UpstreamError
-from fairlead.http.origin import PORTS, Origin
+from fairlead.http.origin import Origin
 
 CONNECT = 2.0
 ANSWER = 4.0
@@ -28,10 +28,7 @@ class Rest:
     def __init__(self, name: str, address: str, ca: str | None = None) -> None:
         url = urlsplit(address)
         try:
-            self._origin = Origin(
-                scheme=url.scheme, host=url.hostname or "", port=url.port or PORTS.get(url.scheme, 0), ca=ca,
-                max_connections=8,
-            )  # fmt: skip
+            self._origin = Origin.of(address, ca=ca, max_connections=8)
         except ValueError:
             raise StoreError("unconfigured", f"the address of {name} is not an http:// or https:// URL") from None
         self.place = f"{name} at {url.scheme}://{self._origin.authority}"
