@@ -45,7 +45,8 @@ def config(text: str) -> Config:
         (
             "zzz: 1",
             ("f.yaml:1:1: zzz: unknown key 'zzz'; known here: server, admin, data, database, state, outage, "
-            "pepper, old_pepper, secrets, providers, routes, tiers, tenants, limits, keys, issuers"),
+            "pepper, old_pepper, secrets, journal, observability, audit, providers, routes, tiers, tenants, "
+            "limits, keys, issuers"),
         ),
         (
             "routes:\n- model: a\n  deployments: [a/b]\n  select: wieghted",
@@ -73,7 +74,10 @@ def config(text: str) -> Config:
             "server: {}\nadmin: {}\nserver: {}",
             "f.yaml:3:1: server: the key 'server' is here twice; first on line 1",
         ),
-        ("audit: {}", "f.yaml:1:1: audit: this version of Fairlead does not have 'audit' yet; remove it"),
+        (
+            "guardrails: {}",
+            "f.yaml:1:1: guardrails: this version of Fairlead does not have 'guardrails' yet; remove it",
+        ),
         (
             "keys:\n- {name: a, key: b, guardrails: []}",
             "f.yaml:2:21: keys[0].guardrails: this version of Fairlead does not have 'guardrails' yet; remove it",

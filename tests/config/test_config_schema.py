@@ -80,7 +80,7 @@ def test_it_accepts_what_binds(text: str) -> None:
         ("self_hosted: true", "self_hosted: maybe"),
         ('model: "gpt-*"', 'model: "g*t"'),
         ("groq/openai/gpt-oss-120b", "groq"),
-        ("data:", "audit: {}\ndata:"),
+        ("data:", "guardrails: {}\ndata:"),
     ],
 )
 def test_it_refuses_what_does_not_bind(old: str, new: str) -> None:

@@ -24,7 +24,7 @@ def test_a_record_is_made_once() -> None:
 
 def test_a_shorthand_and_keys_of_later_versions() -> None:
     assert record_of(Deployment).shorthand == "use"
-    assert "audit" in record_of(Config).later
+    assert "guardrails" in record_of(Config).later
 
 
 def test_closed_sets() -> None:

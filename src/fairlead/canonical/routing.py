@@ -143,6 +143,19 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: str | None = None
 
 
+class Journaling(msgspec.Struct, frozen=True, kw_only=True):
+    """How workers keep their journals; sizes in bytes, times in seconds."""
+
+    sync: float = 0.05
+    """How old a record may get before it is forced to the disk; 0: before its answer ends."""
+    segment: int = 64 * 1024 * 1024
+    """The size at which a new file is begun."""
+    rotate: float = 3600.0
+    """The age at which a new file is begun."""
+    max_size: int = 1024 * 1024 * 1024
+    """What all files of the machine may take together; beyond it requests are refused."""
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable configuration, compiled: all that a worker needs to know.
 
@@ -163,6 +176,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     sharing: Sharing = Sharing()
     secrets: dict[str, str] = {}
     server: Server = Server()
+    journal: Journaling = Journaling()
+    tracing: bool = False
+    """Whether somebody takes traces: then every request has one, else only those whose caller began it."""
+    content: bool = False
+    """Whether prompts and answers are recorded where a tenant does not say."""
     issuers: tuple[Issuer, ...] = ()
     facts: dict[str, dict[str, Facts]] = {}
     """By provider and model id: what the catalog knows of models behind wildcards."""
@@ -223,6 +241,54 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a guardrail said of a request."""
+
+    guardrail: str
+    stage: Literal["input", "output"]
+    action: Literal["pass", "redact", "block"]
+    reason: str = ""
+    """In our own words, without the text that it is about."""
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A request's place in a distributed trace (W3C Trace Context), all ids in lower-case hex."""
+
+    trace_id: str
+    span_id: str
+    """The span of the request itself."""
+    parent_id: str = ""
+    """The caller's span; empty: the trace begins here."""
+    sampled: bool = True
+    state: str = ""
+    """The caller's `tracestate`, as it is."""
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Where a request's wall time went, in seconds. The parts are measured apart and sum to its `duration`."""
+
+    body: float = 0.0
+    """The client's body arriving."""
+    queue: float = 0.0
+    """Waiting for the shared state of limits, and the pauses before attempts."""
+    guardrails: float = 0.0
+    connect: float = 0.0
+    """Waiting for connections to providers, those of failed attempts included."""
+    first_token: float = 0.0
+    """Providers working: from a request sent to the first event of its answer, or to its failure."""
+    answer: float = 0.0
+    """The rest of a stream, from its first event to its end."""
+    gateway: float = 0.0
+    """The gateway itself."""
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The texts of a request, kept where its tenant wants that; redacted as its guardrails say."""
+
+    prompt: str = ""
+    answer: str = ""
+
+
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One attempt, for the record. Times in seconds; `started_at` counts from the request's start."""
 
@@ -233,6 +299,14 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """`answered` or a row of KINDS."""
     status: int | None = None
     retry_after: float | None = None
+    connect: float = 0.0
+    """The part of `duration` in which it waited for a connection."""
+    usage: Usage | None = None
+    """What it used: as the provider told it, or for a failed attempt that the provider may charge, as estimated."""
+    cost: str | None = None
+    """US dollars as a decimal, of this attempt alone; None: no price is known, or there is nothing to charge."""
+    span_id: str = ""
+    """Its span in the request's trace; empty: the request has no trace."""
 
     @property
     def label(self) -> str:
@@ -253,6 +327,10 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     dialect: str = ""
     asked: str = ""
     """The model that the client asked for."""
+    route: str = ""
+    """The route's own name, which may be a wildcard; empty where none was found."""
+    config: str = ""
+    """The version of the configuration that the request was served under."""
     served: str = ""
     """The deployment that answered; empty where none did."""
     wildcard: str = ""
@@ -282,4 +360,23 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     limit: str = ""
     """The limit that refused it, in words."""
     overhead_us: int = 0
-    """Time in which the gateway itself had the request: `duration` less the time spent waiting for providers."""
+    """`latency.gateway` in millionths of a second."""
+    latency: Latency = Latency()
+    response_model: str = ""
+    """The model that the provider says has answered."""
+    chunks: int = 0
+    """Pieces in which a stream came from the provider."""
+    skipped: tuple[Skipped, ...] = ()
+    """The route's other deployments, and why each was not tried."""
+    limits: tuple[str, ...] = ()
+    """The limits and budgets that it counted in, in words."""
+    verdicts: tuple[Verdict, ...] = ()
+    metadata: str = ""
+    """The client's `x-fairlead-metadata`: a JSON object as it came; empty: none."""
+    trace: Trace | None = None
+    content: Content | None = None
+
+    @property
+    def answered_at(self) -> float:
+        """Unix seconds, when the request was over."""
+        return self.at + self.duration

@@ -36,6 +36,8 @@ class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """Only deployments that we run ourselves are ever tried."""
     strict: bool = False
     """Refused, and not served on a local share, while the shared state cannot be reached."""
+    content: bool | None = None
+    """Whether its prompts and answers are recorded; None: as for everybody."""
 
 
 class VirtualKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

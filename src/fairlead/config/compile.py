@@ -11,7 +11,7 @@ import msgspec
 
 from fairlead.canonical import routing
 from fairlead.catalog.table import Catalog
-from fairlead.config import model
+from fairlead.config import model, records
 from fairlead.config.callers import check_database, check_exposure, keys_of, pepper_of, sharing_of
 from fairlead.config.deployments import Endpoint, deployment_of, endpoints
 from fairlead.config.issuers import issuers_of
@@ -20,6 +20,9 @@ from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.secrets import Secret
 from fairlead.config.units import is_loopback
 from fairlead.config.world import World, resolved
+
+TRACES_TO = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""Variables that name where traces go; the more particular one counts."""
 
 
 def compile_config(config: model.Config, world: World, findings: Findings) -> routing.Snapshot | None:
@@ -46,6 +49,9 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         tenants=tenants_of(config, tiers, findings),
         scoped=scoped_of(config, findings),
         sharing=sharing_of(config, world, findings),
+        journal=_journaling(config.journal),
+        tracing=exports_traces(config, world.environ),
+        content=config.observability.content == "on",
         facts=_facts(known, routes, world.catalog),
         issuers=issuers_of(config, config.tiers, findings),
         secrets=secrets,
@@ -211,6 +217,19 @@ def _server(server: model.Server) -> routing.Server:
     )
 
 
+def _journaling(journal: records.Journal) -> routing.Journaling:
+    return routing.Journaling(
+        sync=journal.sync, segment=journal.segment, rotate=journal.rotate, max_size=journal.max_size
+    )
+
+
+def exports_traces(config: model.Config, environ: Mapping[str, str]) -> bool:
+    """Whether traces are sent anywhere: the configuration says so, or OpenTelemetry's own variables do."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none":
+        return False
+    return config.observability.otlp is not None or any(environ.get(name) for name in TRACES_TO)
+
+
 def with_secrets(snapshot: routing.Snapshot, secrets: Mapping[str, str]) -> routing.Snapshot:
     """The same snapshot with other credentials, under the version that this makes."""
     changed = msgspec.structs.replace(snapshot, secrets=dict(secrets))
@@ -228,6 +247,7 @@ def _version(snapshot: routing.Snapshot) -> str:
         snapshot.keys,
         snapshot.server,
         snapshot.open,
+        (snapshot.journal, snapshot.tracing, snapshot.content),
         (snapshot.tiers, snapshot.tenants, snapshot.scoped, snapshot.issuers),
         (shared, snapshot.sharing.instances, snapshot.sharing.float),
         hmac.digest(snapshot.pepper, b"pepper" + snapshot.old_pepper, "sha256").hex(),

@@ -88,6 +88,7 @@ def tenants_of(config: Config, known: dict[str, tenants.Tier], findings: Finding
             residency=tenant.residency,
             self_hosted="self_hosted" in tenant.require,
             strict=tenant.strict,
+            content=None if tenant.content is None else tenant.content == "on",
         )
     return found
 

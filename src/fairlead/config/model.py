@@ -20,6 +20,7 @@ from fairlead.config.kinds import (
     SecretText,
     Section,
 )
+from fairlead.config.records import Audit, Journal, Observability
 from fairlead.config.secrets import Secret
 from fairlead.config.stores import DATABASE, LOCAL, STATE
 from fairlead.config.tenancy import Issuer, Key, Outage, Scoped, Tenant, Tier
@@ -204,7 +205,7 @@ class Route(Section, frozen=True, kw_only=True):
 class Config(Section, frozen=True, kw_only=True):
     """All of `fairlead.yaml`."""
 
-    later: ClassVar[tuple[str, ...]] = ("guardrails", "observability", "audit")
+    later: ClassVar[tuple[str, ...]] = ("guardrails",)
 
     server: Annotated[Server, Doc(description="The proxy port.")] = Server()
     admin: Annotated[Admin, Doc(description="The admin port.")] = Admin()
@@ -226,6 +227,9 @@ class Config(Section, frozen=True, kw_only=True):
         SecretText | None, Doc(description="The pepper before this one, whose keys are still taken.")
     ] = None
     secrets: Annotated[Secrets, Doc(description="The stores that secrets are read from.")] = Secrets()
+    journal: Annotated[Journal, Doc(description="The record of every request, on this machine's disk.")] = Journal()
+    observability: Annotated[Observability, Doc(description="What is told of requests, and to whom.")] = Observability()
+    audit: Annotated[Audit, Doc(description="The trail that nobody can change unseen.")] = Audit()
     providers: Annotated[dict[Name, Provider], Doc(description="Who can answer, by a name of your choice.")] = {}
     routes: Annotated[tuple[Route, ...], Doc(description="Model names and what answers for them.")] = ()
     tiers: Annotated[dict[Name, Tier], Doc(description="Sets of limits, by name.")] = {}

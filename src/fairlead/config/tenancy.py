@@ -164,6 +164,10 @@ class Tenant(Section, frozen=True, kw_only=True):
     )
     strict: Annotated[Flag, Doc(description="Whether it is refused while a shared `state` cannot be reached.")] = False
     tags: Annotated[dict[Text, Text], Doc(description="Words that usage can be grouped by.")] = {}
+    content: Annotated[
+        Literal["on", "off"] | None,
+        Doc(description="Whether its prompts and answers are recorded. Unset: as `observability.content` says."),
+    ] = None
 
 
 class Key(Section, frozen=True, kw_only=True):

@@ -4,17 +4,19 @@ Keys are named `fl:{slot}:…`: of such a name a cluster hashes the slot only, s
 It must not know connections.
 """
 
+from binascii import crc_hqx
 from itertools import count
 from typing import Literal, NamedTuple
 
 import msgspec
-from redis.crc import key_slot
 
 from fairlead.canonical.limits import Rule
 from fairlead.policy.budget import rolling_grain
 from fairlead.policy.limits import bucket_capacity, grain_width
 from fairlead.state.records import encode_rule
 
+SLOTS = 16_384
+"""Into so many parts a cluster divides its keys."""
 KNOWN = 50_000
 """Rules, and slots, of which a process keeps the names."""
 Mechanism = Literal["bucket", "window", "fixed", "gauge", "calendar", "rolling"]
@@ -92,9 +94,16 @@ def bill_key(slot: str, bill: str) -> bytes:
     return _key(slot, f"paid:{bill}")
 
 
+def slot_of(key: bytes) -> int:
+    """The hash slot of a key (Redis cluster specification): of its first `{…}` alone, unless that is empty."""
+    begin = key.find(b"{")
+    end = key.find(b"}", begin + 1) if begin >= 0 else -1
+    return crc_hqx(key[begin + 1 : end] if end > begin + 1 else key, 0) % SLOTS
+
+
 def probe_key(begin: int, end: int) -> str:
     """A key whose hash slot is one of `begin` to before `end`."""
-    return next(key for key in map("fl:probe:{}".format, count()) if begin <= key_slot(key.encode()) < end)
+    return next(key for key in map("fl:probe:{}".format, count()) if begin <= slot_of(key.encode()) < end)
 
 
 def _wire(rule: Rule) -> _Wire:

@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from fairlead.state.port import StateError
 from fairlead.state.valkey_line import Access, Address, Line, Refusal, Word, connect
+from fairlead.state.valkey_names import SLOTS, slot_of
 
 SCHEMES = {"redis": False, "valkey": False, "rediss": True, "valkeys": True}
 """And whether they mean TLS."""
@@ -108,10 +108,10 @@ class Map(msgspec.Struct, frozen=True):
     def node(self, key: bytes) -> Node:
         if len(self.nodes) == 1:
             return self.nodes[0]
-        return self.nodes[bisect_right(self.begins, key_slot(key)) - 1]
+        return self.nodes[bisect_right(self.begins, slot_of(key)) - 1]
 
     def ranges(self) -> list[tuple[int, int, Node]]:
-        ends = (*self.begins[1:], REDIS_CLUSTER_HASH_SLOTS)
+        ends = (*self.begins[1:], SLOTS)
         return list(zip(self.begins, ends, self.nodes, strict=True))
 
 
@@ -159,7 +159,7 @@ class Nodes:
             return Map((0,), (node,))
         self.clustered = True
         rows = sorted((row[0], row[1], *row[2][:2]) for row in answer)
-        whole = rows and rows[0][0] == 0 and rows[-1][1] == REDIS_CLUSTER_HASH_SLOTS - 1
+        whole = rows and rows[0][0] == 0 and rows[-1][1] == SLOTS - 1
         if not whole or any(after[0] != before[1] + 1 for before, after in pairwise(rows)):
             raise StateError(f"the cluster at {node.address} does not serve all hash slots")
         return Map(tuple(row[0] for row in rows), tuple(self._node(node, *row[2:]) for row in rows))

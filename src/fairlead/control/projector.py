@@ -1,0 +1,95 @@
+"""Drives one projection: brings it what the journals have beyond its position, for ever.
+
+Each projection has a thread and a position of its own, so one that is stuck (a database that is down, an exporter that
+hangs) delays no other, and what it missed waits in the journal. It must not know what a projection makes of a record.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Protocol
+
+from fairlead.control.desk import Desk
+from fairlead.journal.reader import Batch, Reader
+
+log = logging.getLogger("fairlead.control")
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at the journals."""
+
+
+class ProjectionError(Exception):
+    """The projection cannot take more for now; nothing is lost. The message says why, without a secret."""
+
+
+class Projection(Protocol):
+    """What is made of the records. All calls come from one thread."""
+
+    name: str
+    """As logs and metrics have it."""
+
+    def positions(self) -> Mapping[str, int]:
+        """Up to where each journal file is in it. Asked at the start and after each error."""
+        ...
+
+    def take(self, batch: Batch) -> None:
+        """Takes a batch in, position and all, or nothing of it. Raises ProjectionError."""
+        ...
+
+
+class Projector:
+    """One projection's way through the journals."""
+
+    def __init__(self, reader: Reader, projection: Projection) -> None:
+        self._reader = reader
+        self._projection = projection
+        self._desk = Desk(projection.name)
+        self._positions: dict[str, int] | None = None
+        self._trouble = ""
+
+    @property
+    def name(self) -> str:
+        return self._projection.name
+
+    @property
+    def positions(self) -> Mapping[str, int] | None:
+        """Up to where each file was taken in; None: it is not known now."""
+        return self._positions
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot go on; empty: it can."""
+        return self._trouble
+
+    async def run(self) -> None:
+        """Keeps the projection up to date until it is cancelled."""
+        while True:
+            await self.catch_up()
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def catch_up(self) -> bool:
+        """Brings in everything that the journals have now. False: it could not be done; the next look goes on."""
+        try:
+            await self._desk.do(self._read_on)
+        except (ProjectionError, OSError) as error:
+            if not self._trouble:
+                log.error("projection_down", extra={"projection": self.name, "reason": str(error)})
+            self._trouble, self._positions = str(error), None
+            return False
+        if self._trouble:
+            log.info("projection_up", extra={"projection": self.name})
+        self._trouble = ""
+        return True
+
+    async def close(self) -> None:
+        """Ends after the batch that is being taken in."""
+        await asyncio.to_thread(self._desk.close)
+
+    def _read_on(self) -> None:
+        positions = self._positions
+        if positions is None:
+            positions = dict(self._projection.positions())
+        for batch in self._reader.beyond(positions):
+            self._projection.take(batch)
+            positions[batch.file] = batch.end
+        self._positions = positions
