@@ -96,6 +96,9 @@ class Desk:
     def request_id(self, _: dict[bytes, bytes]) -> str:
         return "req_1"
 
+    def trace(self, _: dict[bytes, bytes]) -> None:
+        return None
+
     async def seed(self) -> None:
         """Every budget begins with nothing spent."""
         for rule in self.demands.rules.of_tenant("acme"):
@@ -106,7 +109,14 @@ class Desk:
         """Everything of a request but the request itself; without `limits`, what the harness costs."""
         books = Books(self, self.exchange, "openai_chat")  # type: ignore[arg-type]
         books.ask = ask = openai_chat.ask(BODY)
-        asked = Request(self, openai_chat, BODY, ask, self.exchange.headers)  # type: ignore[arg-type]
+        asked = Request(
+            self,  # type: ignore[arg-type]
+            openai_chat,
+            BODY,
+            ask=ask,
+            headers=self.exchange.headers,
+            watch=books.watch,
+        )
         if not limits:
             return
         books.key = self.callers.admit(self.exchange)

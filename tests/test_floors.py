@@ -16,6 +16,7 @@ FLOORS = {
     "state": 2,
     "database": 2,
     "http": 2,
+    "telemetry": 2,
     "tokens": 2,
     "gateway": 3,
     "control": 3,

@@ -302,9 +302,11 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     connect: float = 0.0
     """The part of `duration` in which it waited for a connection."""
     usage: Usage | None = None
-    """What it used: as the provider told it, or for a failed attempt that the provider may charge, as estimated."""
+    """What a failed attempt is likely to have used that its provider may charge, as estimated. What the answer used is
+    the record's own.
+    """
     cost: str | None = None
-    """US dollars as a decimal, of this attempt alone; None: no price is known, or there is nothing to charge."""
+    """US dollars as a decimal for that usage; None: no price is known, or there is nothing to charge."""
     span_id: str = ""
     """Its span in the request's trace; empty: the request has no trace."""
 

@@ -32,6 +32,8 @@ class Stream(Protocol):
     @property
     def usage(self) -> Usage | None: ...
     @property
+    def model(self) -> str: ...
+    @property
     def finished(self) -> bool: ...
     @property
     def broken(self) -> Broken | None: ...
@@ -81,6 +83,7 @@ class Translation:
         self._decoder = source.Decoder()
         self._encoder = target.Encoder(include_usage=include_usage)
         self.usage: Usage | None = None
+        self.model = ""
         self.finished = False
         self.broken: Broken | None = None
         self.begun = False
@@ -100,9 +103,10 @@ class Translation:
             case Finished(usage=usage):
                 self.finished = True
                 self.usage = usage
-            case Started(usage=usage):
+            case Started(usage=usage, model=model):
                 self.begun = True
                 self.usage = usage
+                self.model = model
                 event = dated(event, self._created)
             case _:
                 self.begun = True

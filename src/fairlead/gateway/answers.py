@@ -63,7 +63,7 @@ def success_fields(books: Books) -> bytes:
         content = f"{CONTENT_JSON}x-fairlead-cost: {books.cost() or 'unknown'}\r\n"
     return (
         f"{content}x-request-id: {books.id}\r\nx-fairlead-deployment: {served}\r\n"
-        f"x-fairlead-attempts: {attempts}\r\nx-fairlead-overhead-us: {int(books.overhead() * 1e6)}\r\n"
+        f"x-fairlead-attempts: {attempts}\r\nx-fairlead-overhead-us: {int(books.watch.gateway() * 1e6)}\r\n"
         f"{books.limit_fields}"
     ).encode("latin-1", "replace")
 

@@ -3,6 +3,7 @@
 They know what happened and when. They decide nothing and must not raise.
 """
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 from msgspec.structs import replace
@@ -17,24 +18,32 @@ from fairlead.canonical.routing import (
     Failed,
     Outcome,
     RequestRecord,
+    Route,
     Try,
 )
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.canonical.usage import Usage, cost
 from fairlead.dialects.ask import Ask
 from fairlead.gateway.callers import ANYONE
-from fairlead.gateway.upstream import Answer
+from fairlead.gateway.stopwatch import ANSWER, CONNECT, GATEWAY, Stopwatch
+from fairlead.gateway.texts import Texts
+from fairlead.gateway.upstream import Answer, Begun
 from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
 from fairlead.journal.note import Note, encode_note
-from fairlead.policy.estimate import Amounts, Estimate, partial, spent
+from fairlead.policy.estimate import Amounts, Estimate, partial, rough, spent
 from fairlead.policy.routes import served_model
+from fairlead.policy.select import NO_NEEDS, Needs, untried
 from fairlead.state.channel import Notice
 from fairlead.state.port import Hold, Settlement
+from fairlead.telemetry import trace_context
 
 NOTHING = spent(None, None)
 MOST_USED = 10**12
 """More than any request can use; a provider that tells more is not believed."""
+MAY_BE_CHARGED = frozenset({"timeout", "cut", "protocol"})
+"""Failures of attempts that the provider may have worked on, and may charge."""
+NOBODY: dict[str, str] = {}
 PLAIN = "/.:@-_"
 """What a client's model name may put into a header as it is, besides letters and digits."""
 
@@ -44,13 +53,16 @@ class Books:
 
     __slots__ = (
         "_busy",
+        "_connected",
         "_dialect",
         "_of_attempt",
+        "_span_id",
+        "_tried",
         "_try_at",
-        "_waited",
         "_world",
         "ask",
         "attempts",
+        "body_size",
         "code",
         "ended",
         "estimate",
@@ -61,28 +73,49 @@ class Books:
         "key",
         "limit",
         "limit_fields",
-        "opened_at",
+        "metadata",
+        "model",
+        "needs",
+        "pieces",
         "received",
         "reserved",
+        "rested",
+        "route",
         "served",
         "status",
         "tags",
+        "texts",
+        "trace",
         "usage",
+        "watch",
     )
 
     def __init__(self, world: World, exchange: Exchange, dialect: str) -> None:
         self._world = world
         self._dialect = dialect
-        self.opened_at = world.clock()
+        self.watch = Stopwatch(world.clock)
         self._try_at = 0.0
-        self._waited = 0.0
+        self._connected = 0.0
         self._busy = ""
+        self._tried: list[str] = []
+        self._span_id = ""
         self.id = world.request_id(exchange.headers)
+        self.trace = world.trace(exchange.headers)
         self.key: VirtualKey = ANYONE
         self.ask: Ask | None = None
+        self.body_size = 0
+        self.route: Route | None = None
+        self.needs: Needs = NO_NEEDS
+        self.rested: dict[str, str] = NOBODY
+        """The route's deployments that were better left alone when the request began, and why."""
+        self.metadata = ""
+        self.texts: Texts | None = None
+        """Where prompt and answer are kept, for a tenant that wants that."""
         self.attempts: list[AttemptRecord] = []
         self.served: Deployment | None = None
         self.usage: Usage | None = None
+        self.model = ""
+        """What the provider calls the model that answered."""
         self.first_token: float | None = None
         self.status = 200
         self.code = ""
@@ -100,39 +133,65 @@ class Books:
         """Header lines that tell how the limits stand."""
         self.received = 0
         """Bytes of an answer that came."""
+        self.pieces = 0
+        """In how many pieces a stream came."""
 
-    def begin(self, step: Try, pause: float) -> None:
-        """An attempt starts, after a pause of so many seconds (none where it is negative)."""
-        if pause > 0:
-            self._waited += pause
-        self._try_at = self._world.clock()
-        self._busy = step.deployment.name
+    def begin(self, step: Try) -> bytes:
+        """An attempt starts; gives the header lines that tell the provider of the trace it belongs to."""
+        self._try_at = self.watch.lap(GATEWAY)
+        self._connected = self.watch.parts[CONNECT]
+        self._busy = name = step.deployment.name
         self._of_attempt = len(self.holds)
-        self._world.attempt_begins(self._busy)
+        if name not in self._tried:
+            self._tried.append(name)
+        self._world.attempt_begins(name)
+        if self.trace is None:
+            return b""
+        self._span_id = self._world.span_id()
+        return trace_context.fields(self.trace, self._span_id)
 
     def learn(self, step: Try, result: Answer | Failed) -> Outcome:
         """An attempt came to something; gives the outcome that policy weighs."""
-        now = self._world.clock()
-        lasted = now - self._try_at
-        self._waited += lasted
-        name = self._name(step.deployment)
-        started_at = self._try_at - self.opened_at
+        now = self.watch.lap(GATEWAY)
         if isinstance(result, Failed):
             self._release()
             self._settle(self._of_attempt, NOTHING)
             if result.kind == "auth":
                 self._world.tell(Notice("credential", step.deployment.credential))
-            self._entered(name, started_at, lasted, result)
+            self._entered(step.deployment, now, result)
             return result
-        attempt = AttemptRecord(
-            deployment=name, started_at=started_at, duration=lasted, outcome="answered", status=200, retry_after=None
-        )
-        self.attempts.append(attempt)
+        self._entered(step.deployment, now, None)
         self.served = step.deployment
         self.usage = result.usage
+        self.model = result.model
         self.received = result.received
-        self.first_token = now - self.opened_at
-        return Answered(at=now, first_token=lasted)
+        self.first_token = now - self.watch.started_at
+        return Answered(at=now, first_token=now - self._try_at)
+
+    def passes(self, answer: bytes) -> None:
+        """A whole answer goes to the client."""
+        if self.texts is not None:
+            self.texts.take(answer)
+
+    def noting(self, write: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """`write`, for a stream that goes to the client; its texts are kept where the tenant wants that."""
+        texts = self.texts
+        if texts is None:
+            return write
+
+        def noted(data: bytes) -> None:
+            texts.take(data)
+            write(data)
+
+        return noted
+
+    def relayed(self, stream: Begun) -> None:
+        """What is known of a stream once nothing more of it comes."""
+        self.watch.lap(ANSWER)
+        self.usage = stream.usage
+        self.model = stream.model
+        self.received = stream.received
+        self.pieces = stream.pieces
 
     def refused(self, status: int, code: str) -> None:
         """The client is told `code` instead of an answer."""
@@ -144,16 +203,9 @@ class Books:
         self.ended = "cut"
         self.code = broken.kind
 
-    def overhead(self) -> float:
-        """Seconds in which the gateway itself had the request so far."""
-        return self._world.clock() - self.opened_at - self._waited
-
     def cost(self) -> str | None:
         """US dollars as a decimal; None where no price or no usage is known."""
-        served = self.served
-        if served is None or served.price is None or self.usage is None:
-            return None
-        return f"{cost(self.usage, served.price):f}"
+        return _cost(self.usage, self.served)
 
     def note(self) -> bytes:
         """What the control process is told of the request, should this worker die: see `control.sweeper`."""
@@ -176,7 +228,7 @@ class Books:
         usage = self._used()
         self._release()
         used = spent(usage, world.demands.rates_of(served))
-        duration = world.clock() - self.opened_at
+        duration = self.watch.lap(GATEWAY) - self.watch.started_at
         world.journal.append(
             RequestRecord(
                 id=self.id,
@@ -185,42 +237,52 @@ class Books:
                 key=self.key.id,
                 dialect=self._dialect,
                 asked=ask.model if ask else "",
+                route=self.route.model if self.route else "",
+                config=world.snapshot.version,
                 served=self.attempts[-1].deployment if served else "",
                 wildcard=served.name if served and served.model == "*" else "",
+                response_model=self.model,
                 stream=ask.stream if ask else False,
                 status=self.status,
                 ended=self.ended,
                 code=self.code,
                 attempts=tuple(self.attempts),
+                skipped=untried(self.route, self._tried, self.rested, self.needs) if self.route else (),
                 usage=usage,
-                cost=self.cost(),
+                cost=_cost(usage, served),
                 price=served.price.version if served and served.price else "",
                 first_token=self.first_token,
                 duration=duration,
+                latency=self.watch.latency(),
+                chunks=self.pieces,
                 user=self._user(),
                 tags=self.tags,
+                metadata=self.metadata,
                 hold=self.hold,
                 charged=used["money"],
                 estimated=usage is not self.usage,
+                limits=tuple([demand.rule.label for hold in self.holds for demand in hold.demands]),
                 limit=self.limit,
-                overhead_us=int((duration - self._waited) * 1e6),
+                overhead_us=int(self.watch.parts[GATEWAY] * 1e6),
+                trace=self.trace,
+                content=self.texts.content() if self.texts else None,
             )
         )
         self._settle(0, used)
 
     def _used(self) -> Usage | None:
-        """The usage as the answer told it, or as far as anything was counted beforehand.
+        """The usage as the answer told it, or as far as anything is known without that.
 
         A stream that did not come to its end has told its output as it was at the beginning (Anthropic) or not at all:
-        what came is counted then. A client that left while an attempt was under way has had its input read. A failed
-        attempt costs nothing.
+        what came is counted then. A client that left while an attempt was under way has had its input read.
         """
         told = self.usage
-        if self.estimate is None or (told is not None and self.ended == "finished"):
+        if told is not None and self.ended == "finished":
             return told
-        if self.served is None and not (self._busy and self.ended == "client_gone"):
+        unanswered = self.served is None and not (self._busy and self.ended == "client_gone")
+        if unanswered or (told is None and self.ended == "finished" and self.estimate is None):
             return None
-        guessed = partial(self.estimate, self.received)
+        guessed = partial(self.estimate or rough(self.body_size), self.received)
         return guessed if told is None else replace(told, output=max(told.output, guessed.output))
 
     def _settle(self, first: int, used: Amounts) -> None:
@@ -236,15 +298,22 @@ class Books:
     def _user(self) -> str:
         return self.key.user or (self.ask.user if self.ask else None) or ""
 
-    def _entered(self, name: str, started_at: float, lasted: float, failure: Failed) -> None:
+    def _entered(self, deployment: Deployment, now: float, failure: Failed | None) -> None:
+        """An attempt for the record. One that failed and may be charged has had its input read, at least."""
+        charged = failure is not None and failure.kind in MAY_BE_CHARGED
+        usage = partial(self.estimate or rough(self.body_size), 0) if charged else None
         self.attempts.append(
             AttemptRecord(
-                deployment=name,
-                started_at=started_at,
-                duration=lasted,
-                outcome=failure.kind,
-                status=failure.status,
-                retry_after=failure.retry_after,
+                deployment=self._name(deployment),
+                started_at=self._try_at - self.watch.started_at,
+                duration=now - self._try_at,
+                outcome=failure.kind if failure else "answered",
+                status=failure.status if failure else 200,
+                retry_after=failure.retry_after if failure else None,
+                connect=self.watch.parts[CONNECT] - self._connected,
+                usage=usage,
+                cost=_cost(usage, deployment),
+                span_id=self._span_id,
             )
         )
 
@@ -258,6 +327,12 @@ class Books:
         if self._busy:
             self._world.attempt_ends(self._busy)
             self._busy = ""
+
+
+def _cost(usage: Usage | None, deployment: Deployment | None) -> str | None:
+    if usage is None or deployment is None or deployment.price is None:
+        return None
+    return f"{cost(usage, deployment.price):f}"
 
 
 def _refused(_demand: Demand, _used: Amounts) -> int:

@@ -11,6 +11,7 @@ from fairlead.canonical.routing import Failed, Route
 from fairlead.dialects.table import Dialect
 from fairlead.gateway.answers import error_of, failure_error, nobody_error, refuse, stream_error, success_fields
 from fairlead.gateway.books import Books
+from fairlead.gateway.stopwatch import BODY, GATEWAY, QUEUE
 from fairlead.gateway.upstream import Answer, Begun, Request, Whole, attempt
 from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
@@ -22,13 +23,15 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
     books = Books(world, exchange, dialect.NAME)
     try:
         books.key = key = world.callers.admit(exchange)
-        body = await exchange.read()
+        body = await received(exchange, books)
         books.ask = ask = dialect.ask(body)
-        route = world.route(ask.model, key)
-        request = Request(world, dialect, body, ask, exchange.headers)
+        books.route = route = world.route(ask.model, key)
+        request = Request(world, dialect, body, ask=ask, headers=exchange.headers, watch=books.watch)
+        world.note_said(books, request)
         await world.reserve(books, request, route)
         match await first_event(world, books, request, route):
             case Whole(body=answer):
+                books.passes(answer)
                 exchange.send(200, success_fields(books), answer)
             case Begun() as stream:
                 await relay(exchange, books, stream, dialect)
@@ -41,6 +44,15 @@ async def chat(world: World, exchange: Exchange, dialect: Dialect) -> None:
         books.close()
 
 
+async def received(exchange: Exchange, books: Books) -> bytes:
+    """The request's body."""
+    books.watch.lap(GATEWAY)
+    body = await exchange.read()
+    books.watch.lap(BODY)
+    books.body_size = len(body)
+    return body
+
+
 async def first_event(world: World, books: Books, request: Request, route: Route) -> Answer:
     """Makes attempts until one answers; gives that answer, or raises the GatewayError that the client is told."""
     now = world.clock()
@@ -50,10 +62,11 @@ async def first_event(world: World, books: Books, request: Request, route: Route
     try:
         step = next(plan, None)
         while step is not None:
-            pause = step.start_at - world.clock()
+            pause = step.start_at - books.watch.lap(GATEWAY)
             if pause > 0:
                 await sleep(pause)
-            books.begin(step, pause)
+                books.watch.lap(QUEUE)
+            request.trace_fields = books.begin(step)
             result: Answer | Failed | None = None
             if world.demands.rules.limits_deployments:
                 result = await world.reserve_attempt(books, request, route, step)
@@ -75,13 +88,14 @@ async def relay(exchange: Exchange, books: Books, answer: Begun, dialect: Dialec
     """Sends a stream from its first event to its end. A broken one ends with an error event, not cleanly."""
     try:
         exchange.start(200, success_fields(books))
-        exchange.write(answer.opening)
+        write = books.noting(exchange.write)
+        write(answer.opening)
         exchange.backpressure(answer.reply.pause, answer.reply.resume)
-        broken = await answer.pipe(exchange.write)
+        books.watch.lap(GATEWAY)
+        broken = await answer.pipe(write)
     finally:
         answer.reply.close()
-        books.usage = answer.usage
-        books.received = answer.received
+        books.relayed(answer)
     if broken is None:
         exchange.end()
         return

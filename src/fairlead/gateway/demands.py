@@ -6,9 +6,9 @@ It brings together the rules (policy), the estimate (tokens) and prices. It must
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fairlead.canonical.errors import GatewayError
 from fairlead.canonical.limits import Demand, Limit, Rule, Unit
 from fairlead.canonical.routing import Deployment, Route, Snapshot
+from fairlead.gateway.said import said_tags
 from fairlead.gateway.upstream import Request
 from fairlead.policy.estimate import Estimate, Rates, amounts, rates
 from fairlead.policy.rules import Rules
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 ONE: dict[Unit, int] = {"requests": 1, "concurrency": 1}
 """What a request asks of the limits for which nothing needs to be counted."""
-MOST_TAGS = 16
-LONGEST_TAG = 64
-
-Tags = tuple[tuple[str, str], ...]
 
 
 class Demands:
@@ -98,18 +94,3 @@ def _limits(snapshot: Snapshot) -> Iterator[Limit]:
 
 def is_hard_budget(rule: Rule) -> bool:
     return rule.unit == "money" and rule.hard
-
-
-def said_tags(headers: dict[bytes, bytes]) -> Tags:
-    """The tags of `x-fairlead-tags`: `team=search, beta`. Raises GatewayError for what is no list of tags."""
-    said = headers.get(b"x-fairlead-tags")
-    if said is None:
-        return ()
-    words = [word.strip() for word in said.decode("latin-1").split(",") if word.strip()]
-    if len(words) > MOST_TAGS or any(len(word) > LONGEST_TAG or not word.isprintable() for word in words):
-        raise GatewayError(
-            "invalid_request_error",
-            f"x-fairlead-tags takes at most {MOST_TAGS} tags of {LONGEST_TAG} characters: name=value, name",
-            param="x-fairlead-tags",
-        )
-    return tuple([(name, value) for name, _, value in (word.partition("=") for word in words)])

@@ -17,18 +17,20 @@ from fairlead.canonical.routing import Deployment, Failed, Timeouts, Try
 from fairlead.canonical.usage import Usage
 from fairlead.dialects.ask import Ask
 from fairlead.dialects.table import DIALECTS, Dialect, Stream, Translation, dated
+from fairlead.gateway.stopwatch import CONNECT, FIRST_TOKEN, GATEWAY, Stopwatch
 from fairlead.http.errors import UpstreamError
 from fairlead.http.reply import Reply
 from fairlead.policy.routes import served_model
 
 if TYPE_CHECKING:
-    from fairlead.gateway.calls import Call
     from fairlead.gateway.world import World
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 LARGEST_ERROR = 64 * 1024
 JSON = b"application/json"
 EVENTS = b"text/event-stream"
+CONNECTING = frozenset({"connect", "tls", "pool"})
+"""Failures for want of a connection."""
 PASSABLE = re.compile(rb"[A-Za-z0-9][A-Za-z0-9 ,._-]{0,1000}")
 NEVER_BEGAN = Broken(kind="cut", message="the stream ended before it began")
 
@@ -36,9 +38,14 @@ NEVER_BEGAN = Broken(kind="cut", message="the stream ended before it began")
 class Request:
     """A client's request as attempts need it: the bytes, and the canonical value once another dialect asks for it."""
 
-    __slots__ = ("_chat", "ask", "body", "calls", "created", "dialect", "headers")
+    __slots__ = ("_chat", "ask", "body", "calls", "created", "dialect", "headers", "trace_fields", "watch")
 
-    def __init__(self, world: "World", dialect: Dialect, body: bytes, ask: Ask, headers: dict[bytes, bytes]) -> None:
+    def __init__(
+        self, world: "World", dialect: Dialect, body: bytes, *, ask: Ask, headers: dict[bytes, bytes], watch: Stopwatch
+    ) -> None:
+        self.watch = watch
+        self.trace_fields = b""
+        """Header lines that tell a provider which trace the next attempt belongs to."""
         self.dialect = dialect
         self.body = body
         self.ask = ask
@@ -85,6 +92,8 @@ class Whole(msgspec.Struct, frozen=True):
     deployment: Deployment
     body: bytes
     usage: Usage | None
+    model: str
+    """What the provider calls the model that answered."""
 
     @property
     def received(self) -> int:
@@ -100,10 +109,16 @@ class Begun(msgspec.Struct):
     reply: Reply
     received: int = 0
     """Bytes that came, those of the opening as the client gets them."""
+    pieces: int = 1
+    """In how many pieces they came."""
 
     @property
     def usage(self) -> Usage | None:
         return self.stream.usage
+
+    @property
+    def model(self) -> str:
+        return self.stream.model
 
     async def pipe(self, write: Callable[[bytes], None]) -> Broken | None:
         """Hands the rest of the stream to `write`, in the client's dialect; gives how it broke, or None."""
@@ -111,6 +126,7 @@ class Begun(msgspec.Struct):
 
         def forward(data: bytes) -> None:
             self.received += len(data)
+            self.pieces += 1
             out = feed(data)
             if out:
                 write(out)
@@ -138,22 +154,24 @@ async def attempt(world: "World", request: Request, step: Try, timeouts: Timeout
     deployment = step.deployment
     call = request.calls.of(deployment)
     body = request.encoded(deployment)
-    first_token_by = min(world.clock() + timeouts.first_token, step.deadline)
+    first_token_by = min(request.watch.lap(GATEWAY) + timeouts.first_token, step.deadline)
     try:
         reply = await world.client.request(
             call.origin,
             "POST",
             call.target,
-            call.fields + request.passed_on(deployment),
+            call.fields + request.passed_on(deployment) + request.trace_fields,
             body,
             connect=timeouts.connect,
             first_byte=timeouts.first_token,
             idle=timeouts.idle,
             deadline=step.deadline,
         )
+        request.watch.lap(FIRST_TOKEN)
+        request.watch.move(reply.waited, FIRST_TOKEN, CONNECT)
         try:
             if reply.status != 200:
-                return await _refused(world, call, reply, deployment)
+                return await _refused(world, request, reply, deployment)
             if not request.ask.stream:
                 return await _whole(world, request, reply, deployment)
             async with timeout_at(first_token_by):
@@ -162,12 +180,13 @@ async def attempt(world: "World", request: Request, step: Try, timeouts: Timeout
             reply.close()
             raise
     except UpstreamError as error:
-        return Failed(at=world.clock(), kind=error.kind, reason=error.message)
+        part = CONNECT if error.kind in CONNECTING or error.phase == "connect" else FIRST_TOKEN
+        return Failed(at=request.watch.lap(part), kind=error.kind, reason=error.message)
     except TimeoutError:
-        return Failed(at=world.clock(), kind="timeout")
+        return Failed(at=request.watch.lap(FIRST_TOKEN), kind="timeout")
 
 
-async def _refused(world: "World", call: "Call", reply: Reply, deployment: Deployment) -> Failed:
+async def _refused(world: "World", request: Request, reply: Reply, deployment: Deployment) -> Failed:
     """The provider's error, typed; its words are kept only where they help the client, and never with our secret."""
     try:
         body = await reply.read(LARGEST_ERROR)
@@ -175,9 +194,9 @@ async def _refused(world: "World", call: "Call", reply: Reply, deployment: Deplo
         body = b""
     reply.close()
     failed = DIALECTS[deployment.dialect].decode_error(
-        reply.status, reply.headers, body, at=world.clock(), wall=world.wall()
+        reply.status, reply.headers, body, at=request.watch.lap(FIRST_TOKEN), wall=world.wall()
     )
-    return _discreet(failed, call.secret)
+    return _discreet(failed, request.calls.of(deployment).secret)
 
 
 async def _whole(world: "World", request: Request, reply: Reply, deployment: Deployment) -> Answer | Failed:
@@ -186,14 +205,16 @@ async def _whole(world: "World", request: Request, reply: Reply, deployment: Dep
         reply.close()
         return Failed(at=world.clock(), kind="protocol", status=200)
     body = await reply.read(LARGEST_ANSWER)
+    request.watch.lap(FIRST_TOKEN)
     try:
         if deployment.dialect == request.dialect.NAME:
-            _, usage = request.dialect.read_usage(body)
-            return Whole(deployment, body, usage)
+            model, usage = request.dialect.read_usage(body)
+            return Whole(deployment, body, usage, model)
         answer = DIALECTS[deployment.dialect].decode_answer(body)
     except ValueError:
         return Failed(at=world.clock(), kind="protocol", status=200)
-    return Whole(deployment, request.dialect.encode_answer(dated(answer, request.created)), answer.usage)
+    encoded = request.dialect.encode_answer(dated(answer, request.created))
+    return Whole(deployment, encoded, answer.usage, answer.model)
 
 
 async def _begun(world: "World", request: Request, reply: Reply, step: Try) -> Answer | Failed:
@@ -210,6 +231,7 @@ async def _begun(world: "World", request: Request, reply: Reply, step: Try) -> A
             opening += stream.end()
             break
         opening += stream.feed(piece)
+    request.watch.lap(FIRST_TOKEN)
     if not stream.begun:
         reply.close()
         failed = _stillborn(world, stream.broken or NEVER_BEGAN)

@@ -11,20 +11,23 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from fairlead.canonical.errors import GatewayError
-from fairlead.canonical.routing import Failed, Route, Snapshot, Try
+from fairlead.canonical.routing import Failed, Route, Snapshot, Trace, Try
 from fairlead.canonical.tenants import Tenant, VirtualKey
 from fairlead.gateway.callers import Callers
 from fairlead.gateway.calls import Calls
 from fairlead.gateway.demands import Demands, is_hard_budget
 from fairlead.gateway.holds import Holds
+from fairlead.gateway.said import said_metadata
+from fairlead.gateway.texts import Texts
 from fairlead.gateway.upstream import Request
 from fairlead.http.client import Client
 from fairlead.journal import Journal
 from fairlead.policy.attempts import Plan
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes, covers
-from fairlead.policy.select import Needs, for_tenant
+from fairlead.policy.select import Needs, for_tenant, resting
 from fairlead.state.channel import Notice
+from fairlead.telemetry import trace_context
 from fairlead.tokens.counter import Counter
 
 if TYPE_CHECKING:
@@ -99,6 +102,14 @@ class World:
         demands = await self.demands.of_attempt(step.deployment, books, request, route)
         return await self.holds.take_attempt(demands, books, step, self.clock()) if demands else None
 
+    def note_said(self, books: "Books", request: Request) -> None:
+        """What the client says for its record, and whether the texts themselves belong into it."""
+        books.metadata = said_metadata(request.headers)
+        tenant = self.snapshot.tenants.get(books.key.tenant)
+        said = tenant.content if tenant else None
+        if self.snapshot.content if said is None else said:
+            books.texts = Texts(request)
+
     def plan(self, books: "Books", request: Request, route: Route) -> Plan:
         ask = request.ask
         tenant = self._tenant(books.key)
@@ -107,6 +118,13 @@ class World:
         if priced and ask.dearer:
             message = "service_tier 'priority' has a price of its own, so a hard budget could not hold; leave it out"
             raise GatewayError("invalid_request_error", message, param="service_tier")
+        books.needs = needs = self._needs(request, session, priced=priced, tenant=tenant)
+        books.rested = resting(route, self.fleet, self.clock())
+        return Plan(route, self.fleet, self.rng, needs, self.snapshot.secrets)
+
+    @staticmethod
+    def _needs(request: Request, session: bytes, *, priced: bool, tenant: Tenant | None) -> Needs:
+        ask = request.ask
         needs = Needs(
             tools=ask.tools,
             images=ask.images,
@@ -114,7 +132,7 @@ class World:
             dialect=request.dialect.NAME if ask.n > 1 else "",
             priced=priced,
         )
-        return Plan(route, self.fleet, self.rng, for_tenant(needs, tenant), self.snapshot.secrets)
+        return for_tenant(needs, tenant)
 
     def _tenant(self, key: VirtualKey) -> Tenant | None:
         """The key's tenant. Raises GatewayError where a reload took it away since the key was let in: nobody knows
@@ -145,6 +163,20 @@ class World:
             return given.decode("ascii")
         self._count += 1
         return f"req_{self._ids}{self._count:x}"
+
+    def trace(self, headers: dict[bytes, bytes]) -> Trace | None:
+        """The request's place in its caller's trace, or a new trace where somebody takes them; else none."""
+        given = trace_context.parse(headers.get(b"traceparent"), headers.get(b"tracestate"))
+        if given is None and not self.snapshot.tracing:
+            return None
+        if given is None:
+            return Trace(trace_id=f"{self.rng.getrandbits(128) | 1:032x}", span_id=self.span_id())
+        trace_id, parent_id, sampled, state = given
+        return Trace(trace_id=trace_id, span_id=self.span_id(), parent_id=parent_id, sampled=sampled, state=state)
+
+    def span_id(self) -> str:
+        """A new one; never all zeros, which would be none."""
+        return f"{self.rng.getrandbits(64) | 1:016x}"
 
     def attempt_begins(self, deployment: str) -> None:
         busy = self.fleet.busy

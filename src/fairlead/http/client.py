@@ -5,6 +5,7 @@ environment's proxies: nothing is followed and nothing is guessed.
 """
 
 import asyncio
+from time import monotonic
 
 from fairlead.http.errors import UpstreamError
 from fairlead.http.inflate import ENCODINGS
@@ -54,7 +55,9 @@ class Client:
             head = b"%b%bcontent-length: %d\r\n\r\n" % (start, fields, len(body))
         else:
             head = b"%b%b\r\n" % (start, fields)
+        asked_at = monotonic()
         connection = pool.idle.pop() if pool.idle else await pool.acquire(connect=connect, deadline=deadline)
+        waited = monotonic() - asked_at
         again = False
         while True:
             try:
@@ -67,7 +70,9 @@ class Client:
                     accepts=accept_encoding,
                     head_only=method == "HEAD",
                 )
-                return await answer
+                reply = await answer
+                reply.waited = waited
+                return reply
             except asyncio.CancelledError:
                 connection.give_up(answer)
                 raise
@@ -75,7 +80,9 @@ class Client:
                 if again or not connection.stale:
                     raise
             again = True
+            asked_at = monotonic()
             connection = await pool.acquire(connect=connect, deadline=deadline, fresh=True)
+            waited += monotonic() - asked_at
 
     async def close(self) -> None:
         """Close every connection at once; requests under way fail."""

@@ -50,6 +50,7 @@ class Reply:
         "delimited",
         "headers",
         "status",
+        "waited",
     )
 
     # Both only where there is an inflater:
@@ -58,6 +59,8 @@ class Reply:
 
     def __init__(self, status: int, headers: dict[bytes, bytes], source: Source) -> None:
         self.status = status
+        self.waited = 0.0
+        """Seconds until there was a connection to ask on."""
         self.headers = headers
         """Names in lower case; the values of repeated fields joined with ", "."""
         self.delimited = True

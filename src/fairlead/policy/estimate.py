@@ -141,6 +141,12 @@ def money(usage: Usage, at: Rates) -> int:
     return -(-parts // at.parts)
 
 
+def rough(body: int) -> Estimate:
+    """What a request may come to of whose body nobody counted more than the bytes."""
+    counted = -(-body // BYTES_PER_TOKEN)
+    return Estimate(input=counted, output=LONGEST_OUTPUT, tokens=counted + LONGEST_OUTPUT, money=0, priced=False)
+
+
 def partial(held: Estimate, received: int) -> Usage:
     """The usage of an answer that ended without telling its own, after `received` bytes of it.
 

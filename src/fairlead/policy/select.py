@@ -3,7 +3,7 @@
 Pure: health, time and chance come in as arguments. A strategy sees only choices of one rank that may all be used.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from math import log
@@ -36,6 +36,8 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_NEEDS = Needs()
+NOT_REACHED = "the request did not come to it"
+NOT_TRIED = "nothing was tried"
 
 
 def for_tenant(needs: Needs, tenant: Tenant | None) -> Needs:
@@ -138,6 +140,35 @@ def consider(
         else:
             skipped.append(Skipped(deployment=deployment.name, reason=reason))
     return tuple(usable), tuple(skipped)
+
+
+def resting(route: Route, fleet: Fleet, now: float) -> dict[str, str]:
+    """The deployments of a route that are better left alone now, and why."""
+    if not (fleet.troubled or fleet.quarantined_until):
+        return {}
+    reasons = {choice.deployment.name: _resting(choice.deployment, fleet, now) for choice in route.choices}
+    return {name: reason for name, reason in reasons.items() if reason is not None}
+
+
+def untried(route: Route, tried: Collection[str], rested: Mapping[str, str], needs: Needs) -> tuple[Skipped, ...]:
+    """Why each other deployment of a route was not tried for a request that is over.
+
+    `rested` tells who was better left alone when it began.
+    """
+    if len(tried) >= len(route.choices):
+        return ()
+    return tuple(
+        [
+            Skipped(
+                deployment=choice.deployment.name,
+                reason=_unable(choice.deployment, needs, (), None)
+                or rested.get(choice.deployment.name)
+                or (NOT_REACHED if tried else NOT_TRIED),
+            )
+            for choice in route.choices
+            if choice.deployment.name not in tried
+        ]
+    )
 
 
 def _unable(
