@@ -54,6 +54,8 @@ class Books:
     __slots__ = (
         "_busy",
         "_connected",
+        "_cost",
+        "_costed",
         "_dialect",
         "_of_attempt",
         "_span_id",
@@ -96,6 +98,8 @@ class Books:
         self.watch = Stopwatch(world.clock)
         self._try_at = 0.0
         self._connected = 0.0
+        self._cost: str | None = None
+        self._costed: Usage | None = None
         self._busy = ""
         self._tried: list[str] = []
         self._span_id = ""
@@ -204,8 +208,10 @@ class Books:
         self.code = broken.kind
 
     def cost(self) -> str | None:
-        """US dollars as a decimal; None where no price or no usage is known."""
-        return _cost(self.usage, self.served)
+        """US dollars as a decimal; None where no price or no usage is known. Reckoned once: header and record tell it."""
+        if self._costed is not self.usage:
+            self._cost, self._costed = _cost(self.usage, self.served), self.usage
+        return self._cost
 
     def note(self) -> bytes:
         """What the control process is told of the request, should this worker die: see `control.sweeper`."""
@@ -249,7 +255,7 @@ class Books:
                 attempts=tuple(self.attempts),
                 skipped=untried(self.route, self._tried, self.rested, self.needs) if self.route else (),
                 usage=usage,
-                cost=_cost(usage, served),
+                cost=self.cost() if usage is self.usage else _cost(usage, served),
                 price=served.price.version if served and served.price else "",
                 first_token=self.first_token,
                 duration=duration,
