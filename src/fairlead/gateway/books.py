@@ -208,7 +208,7 @@ class Books:
         self.code = broken.kind
 
     def cost(self) -> str | None:
-        """US dollars as a decimal; None where no price or no usage is known. Reckoned once: header and record tell it."""
+        """US dollars as a decimal; None where no price or no usage is known. Reckoned once, for header and record."""
         if self._costed is not self.usage:
             self._cost, self._costed = _cost(self.usage, self.served), self.usage
         return self._cost
