@@ -25,12 +25,16 @@ class Family:
         self.process = process
         self.lines: list[dict[str, Any]] = []
         self.raw: list[str] = []
+        self.reading = threading.Event()
+        """Whether anybody reads the log."""
+        self.reading.set()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         stderr = self.process.stderr
         for line in stderr or ():
+            self.reading.wait()
             self.raw.append(line)
             if line.startswith("{"):
                 self.lines.append(json.loads(line))

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,8 @@ class Clients:
         self._family = family
         self._stop = threading.Event()
         self.answered = 0
+        self.ids: list[str] = []
+        """The ids of requests whose answer came in full."""
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
@@ -122,10 +125,12 @@ class Clients:
     def _ask(self) -> None:
         while not self._stop.is_set():
             try:
-                status, _, _ = self._family.chat(max_tokens=50)
-            except OSError:
+                status, fields, _ = self._family.chat(max_tokens=50)
+            except (OSError, HTTPException):
                 continue  # its worker was killed
-            self.answered += status == 200
+            if status == 200:
+                self.ids.append(fields["x-request-id"])
+                self.answered += 1
 
     def stop(self) -> None:
         self._stop.set()
