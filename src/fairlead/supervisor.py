@@ -126,6 +126,7 @@ class Supervisor:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+            logging.shutdown()
             os._exit(status)
 
     def _reap(self) -> list[tuple[str, int]]:

@@ -1,32 +1,120 @@
-"""Log lines: one JSON object each, on stderr."""
+"""Log lines: one JSON object each, on stderr, without secrets.
 
+Whoever logs never waits for whoever reads: lines lie in a bounded queue, and a thread of each process writes them. What
+does not fit is dropped, and the next line that gets through says how much.
+"""
+
+import atexit
 import json
 import logging
+import os
 import sys
+import threading
 import time
+from collections import deque
+from typing import Any, TextIO
 
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+import structlog
 
+from fairlead.telemetry.redaction import redacted
 
-class _Line(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        """The event, when and where, and the fields it was given. A traceback only for a fault of our own."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line: dict[str, object] = {
-            "at": f"{stamp}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            "pid": record.process,
-        }
-        line.update((name, value) for name, value in vars(record).items() if name not in _OWN)
-        if record.exc_info:
-            line["where"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+MOST_WAITING = 10_000
+"""Lines that may wait in a process."""
+LAST_WORDS = 2.0
+"""Seconds that a process which ends waits for its lines to be read."""
 
 
 def log_to_stderr() -> None:
     """Sends everything that this process and its children log to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line())
+    handler = Aside(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
+            processors=[_line, structlog.processors.JSONRenderer(json.dumps, default=str)],
+        )
+    )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its plugins at every look at a schema
+
+
+def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The event, when and where, and the fields it was given. A traceback only for a fault of our own."""
+    record: logging.LogRecord = event.pop("_record")
+    event.pop("_from_structlog")
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    line: dict[str, Any] = {
+        "at": f"{stamp}.{int(record.msecs):03d}Z",
+        "level": record.levelname.lower(),
+        "event": record.getMessage(),
+        "pid": record.process,
+    }
+    line.update((name, value) for name, value in event.items() if name not in {"event", "exc_info"})
+    if record.exc_info:
+        line["where"] = logging.Formatter().formatException(record.exc_info)
+    told: structlog.typing.EventDict = redacted(line)
+    return told
+
+
+class Aside(logging.Handler):
+    """Writes what is logged on a thread of its own: one per process, as threads do not survive a fork."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: deque[str] = deque()
+        self._dropped = 0
+        self._some = threading.Event()
+        self._pid = 0
+        atexit.register(self.flush)
+        os.register_at_fork(after_in_child=self._forget)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            self._dropped += 1
+            return
+        try:
+            self._waiting.append(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
+            return
+        if self._pid != os.getpid():
+            self._start()
+        self._some.set()
+
+    def flush(self) -> None:
+        """Waits until everything is written, for a bounded time."""
+        end = time.monotonic() + LAST_WORDS
+        while (self._waiting or self._some.is_set()) and self._pid == os.getpid() and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def _forget(self) -> None:
+        """What waits in the parent is the parent's to write."""
+        self._waiting.clear()
+        self._dropped = 0
+        self._some = threading.Event()
+
+    def _write(self) -> None:
+        while True:
+            self._some.wait()
+            while self._waiting:
+                self._put(self._waiting[0])
+                self._waiting.popleft()
+            self._some.clear()
+            if self._waiting:  # one came between the last look and the clearing
+                self._some.set()
+
+    def _put(self, line: str) -> None:
+        dropped, self._dropped = self._dropped, 0
+        try:
+            if dropped:
+                self._stream.write(
+                    json.dumps({"level": "warning", "event": "log_lines_dropped", "lines": dropped}) + "\n"
+                )
+            self._stream.write(line)
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody reads any more; traffic goes on without

@@ -44,6 +44,7 @@ class Observability(Section, frozen=True, kw_only=True):
     content: Annotated[
         Switch, Doc(description="Whether prompts and answers are recorded, where a tenant does not say.")
     ] = "off"
+    request_lines: Annotated[Switch, Doc(description="Whether the log has a line for every request.")] = "on"
     request_log: Annotated[Duration, Doc(description="How long each request stays in the database.")] = 2_592_000.0
 
 

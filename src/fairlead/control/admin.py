@@ -1,6 +1,6 @@
 """The admin port: a table of what is answered there, and who is let in.
 
-JSON in, JSON out. It knows the admin key, routes and errors. It must not know what an entry does.
+JSON in, JSON out, but for the metrics. It knows the admin key, routes and errors. It must not know what an entry does.
 """
 
 import hmac
@@ -69,8 +69,17 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
+    """What is answered: `body` as JSON, or as the bytes that it is where another `content_type` is named."""
+
     body: Any
     status: int = 200
+    content_type: str = ""
+
+    def encoded(self) -> tuple[bytes, bytes]:
+        """The header block and the body."""
+        if not self.content_type:
+            return JSON, msgspec.json.encode(self.body) + b"\n"
+        return fields.encode([("content-type", self.content_type), ("cache-control", "no-store")]), self.body
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +121,7 @@ class Admin:
                 _refuse_way(exchange, [one.method for one, _ in found])
             else:
                 answer = await entry[0].run(Call(exchange, entry[1]))
-                exchange.send(answer.status, JSON, msgspec.json.encode(answer.body) + b"\n")
+                exchange.send(answer.status, *answer.encoded())
         except RefusedError as refused:
             _send_error(exchange, refused.code, str(refused), param=refused.param)
         except DatabaseError as error:

@@ -5,6 +5,7 @@ hangs) delays no other, and what it missed waits in the journal. It must not kno
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from typing import Protocol
@@ -71,19 +72,24 @@ class Projector:
         """Brings in everything that the journals have now. False: it could not be done; the next look goes on."""
         try:
             await self._desk.do(self._read_on)
-        except (ProjectionError, OSError) as error:
+        except Exception as error:  # whatever it is, the next look may succeed, and no other projection minds
+            known = isinstance(error, ProjectionError | OSError)
+            reason = str(error) if known else type(error).__name__
             if not self._trouble:
-                log.error("projection_down", extra={"projection": self.name, "reason": str(error)})
-            self._trouble, self._positions = str(error), None
+                log.error("projection_down", extra={"projection": self.name, "reason": reason}, exc_info=not known)
+            self._trouble, self._positions = reason, None
             return False
         if self._trouble:
             log.info("projection_up", extra={"projection": self.name})
         self._trouble = ""
         return True
 
-    async def close(self) -> None:
-        """Ends after the batch that is being taken in."""
-        await asyncio.to_thread(self._desk.close)
+    async def close(self, seconds: float) -> None:
+        """Brings in the last that there is, if that can be done in so many seconds, and ends."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.catch_up()
+                await asyncio.to_thread(self._desk.close)
 
     def _read_on(self) -> None:
         positions = self._positions

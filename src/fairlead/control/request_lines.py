@@ -1,0 +1,40 @@
+"""A log line for every request, written here and not where traffic is: a projection of the journals.
+
+Lines are the one thing that may be lost: whoever reads them too slowly for too long misses some, and is told how many.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from fairlead.control.projector import ProjectionError
+from fairlead.journal.bookmark import Bookmark
+from fairlead.journal.reader import Batch
+from fairlead.telemetry.lines import fields
+
+log = logging.getLogger("fairlead.requests")
+
+
+class RequestLines:
+    """The projection `request_lines`. `wanted` tells whether lines are to be written."""
+
+    name = "request_lines"
+
+    def __init__(self, file: Path, wanted: Callable[[], bool]) -> None:
+        self._bookmark = Bookmark(file, dict[str, int])
+        self._positions = self._bookmark.read() or {}
+        self._wanted = wanted
+
+    def positions(self) -> Mapping[str, int]:
+        return self._positions
+
+    def take(self, batch: Batch) -> None:
+        """Writes the lines of a batch, and notes that they are written. A crash in between writes them again."""
+        if self._wanted():
+            for record in batch.records:
+                log.info("request", extra=fields(record))
+        self._positions[batch.file] = batch.end
+        try:
+            self._bookmark.write(self._positions)
+        except OSError as error:
+            raise ProjectionError(f"how far requests were logged cannot be kept: {error.strerror}") from None

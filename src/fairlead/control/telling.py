@@ -1,0 +1,58 @@
+"""What is told of requests: metrics, log lines, traces. Each is a projection with a thread of its own.
+
+It puts together what the modules beside it know apart.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairlead.config.records import Observability
+from fairlead.control.admin import Entry
+from fairlead.control.configuring import Configuring
+from fairlead.control.gauges import Standing
+from fairlead.control.metrics import Metrics
+from fairlead.control.projector import Projector
+from fairlead.control.request_lines import RequestLines
+from fairlead.journal.reader import Reader
+
+LAST_LOOK = 2.0
+"""Seconds that each projection has at the end for what the journals still hold."""
+
+
+class Telling:
+    """From the first record to the last."""
+
+    def __init__(
+        self,
+        places: Path,
+        reader: Reader,
+        config: Configuring,
+        standing: Standing,
+    ) -> None:
+        """`places` is a folder where each projection keeps how far it is."""
+        self._config = config
+        self._metrics = Metrics(places / "metrics", standing.look)
+        lines = RequestLines(places / "request_lines", lambda: self._settings().request_lines == "on")
+        self.metrics = Projector(reader, self._metrics)
+        """What must not miss a record, unlike the others."""
+        self.projectors: Sequence[Projector] = (self.metrics, Projector(reader, lines))
+
+    def entries(self) -> tuple[Entry, ...]:
+        """What the admin port answers."""
+        return self._metrics.entries()
+
+    async def run(self) -> None:
+        """Tells until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for projector in self.projectors:
+                group.create_task(projector.run())
+
+    async def close(self) -> None:
+        """Tells the last that there is, as far as there is somebody to listen."""
+        await asyncio.gather(*(projector.close(LAST_LOOK) for projector in self.projectors))
+        await asyncio.to_thread(self._metrics.close)
+
+    def _settings(self) -> Observability:
+        config = self._config.config
+        return Observability() if config is None else config.observability
