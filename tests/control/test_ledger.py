@@ -9,11 +9,11 @@ import pytest
 
 from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Limit, Rule, rule
 from fairlead.canonical.routing import RequestRecord
-from fairlead.control.ledger import HOUR, Ledger, records_of
+from fairlead.control.ledger import HOUR, Ledger
 from fairlead.database import spend
 from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError
-from fairlead.journal import Journal, encode
+from fairlead.journal import Journal, encode, records_of
 
 NOON = 1_790_000_000 // 86_400 * 86_400 + 12 * HOUR
 
@@ -30,8 +30,8 @@ def record(number: int, **more: Any) -> RequestRecord:
     return RequestRecord(**{**facts, **more})
 
 
-def write(tmp_path: Path, *records: RequestRecord, name: str = "requests-1-2") -> None:
-    journal = Journal(tmp_path / "journal" / f"{name}.journal", asyncio.get_running_loop())
+def write(tmp_path: Path, *records: RequestRecord, name: str = "requests") -> None:
+    journal = Journal(tmp_path / "journal", name, asyncio.get_running_loop())
     for each in records:
         journal.append(each)
     journal.close()
@@ -141,7 +141,7 @@ async def test_a_database_that_is_down_loses_nothing_and_is_told_once(
 
 def test_a_journal_is_read_in_pieces_and_up_to_its_torn_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [encode(record(number)) for number in range(10, 31)]
-    monkeypatch.setattr("fairlead.control.ledger.AT_ONCE", 3 * len(frames[0]) // 2)
+    monkeypatch.setattr("fairlead.journal.reader.AT_ONCE", 3 * len(frames[0]) // 2)
     path = tmp_path / "requests.journal"
     path.write_bytes(b"".join(frames)[:-1])
     assert [one.id for one in records_of(path)] == [f"r{number}" for number in range(10, 30)]

@@ -11,7 +11,7 @@ from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Demand, Granted, Limi
 from fairlead.canonical.routing import RequestRecord
 from fairlead.canonical.usage import Usage
 from fairlead.control.sweeper import FOREIGN_AFTER, SETTLING, Sweeper
-from fairlead.journal import Journal, decode
+from fairlead.journal import Journal, Reader
 from fairlead.journal.note import Note, encode_note
 from fairlead.state.local import LocalState
 from fairlead.state.port import LEASE, Spending
@@ -39,8 +39,8 @@ class Setting:
     def __init__(self, folder: Path) -> None:
         self.now = 1_790_000_000 * SECOND
         self.state = LocalState(folder / "state", clock=lambda: self.now)
-        self.file = folder / "lost.journal"
-        self.journal = Journal(self.file, asyncio.get_running_loop())
+        self.folder = folder / "journal"
+        self.journal = Journal(self.folder, "lost", asyncio.get_running_loop())
         self.known: dict[str, RequestRecord] = {}
         self.sweeper = Sweeper(self.state, self, self.journal, machine="m1", slots=lambda: ["acme"])
 
@@ -55,7 +55,7 @@ class Setting:
         return [standing.remaining for standing in await self.state.standings([each.rule for each in DEMANDS])]
 
     def written(self) -> list[RequestRecord]:
-        return list(decode(self.file.read_bytes()))
+        return [record for batch in Reader(self.folder).beyond({}) for record in batch.records]
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ async def test_leases_that_nobody_could_renew_are_not_swept_at_once(
             return 0
 
     state: Any = Away()
-    journal = Journal(tmp_path / "j", asyncio.get_running_loop())
+    journal = Journal(tmp_path, "lost", asyncio.get_running_loop())
     sweeper = Sweeper(state, Nothing(), journal, machine="m", slots=list)
     turns = 0
 
@@ -183,7 +183,7 @@ async def test_idle_states_are_collected_as_fast_as_they_come(tmp_path: Path) ->
             return found.pop(0)
 
     state: Any = Full()
-    journal = Journal(tmp_path / "j", asyncio.get_running_loop())
+    journal = Journal(tmp_path, "lost", asyncio.get_running_loop())
     sweeper = Sweeper(state, Nothing(), journal, machine="m", slots=list)
     await sweeper._collect()
     assert found == [1000]

@@ -33,8 +33,9 @@ from fairlead.gateway.holds import Holds
 from fairlead.gateway.port import Port
 from fairlead.gateway.world import World
 from fairlead.http.client import Client
+from fairlead.http.outbox import outbox_of
 from fairlead.http.server import Limits, Server
-from fairlead.journal import Journal, decode
+from fairlead.journal import Journal, Reader
 from fairlead.state.channel import Notice
 from fairlead.state.local import LocalState
 from fairlead.state.port import Spending
@@ -96,7 +97,7 @@ class Gateway:
 
     def records(self) -> list[RequestRecord]:
         self.world.journal.flush()
-        return list(decode(self._journal.read_bytes()))
+        return [record for batch in Reader(self._journal).beyond({}) for record in batch.records]
 
     async def chat(
         self,
@@ -230,9 +231,10 @@ async def gateway(
                 **(snapshot or {}),
             },
         )
-        path = tmp_path / "requests.journal"
+        path = tmp_path / "journal"
         client = Client()
-        journal = Journal(path, asyncio.get_running_loop())
+        journal = Journal(path, "requests", asyncio.get_running_loop())
+        outbox_of(asyncio.get_running_loop()).before = journal.flush
         state = LocalState(tmp_path / "state")
         notices: list[Notice] = []
 

@@ -16,7 +16,7 @@ from typing import Any
 from tests.processes.family import KEY, ROOT, Family, fetch, serving
 
 from fairlead.canonical.routing import RequestRecord
-from fairlead.journal import decode
+from fairlead.journal import Reader
 
 TENANT = """
 tiers:
@@ -102,7 +102,7 @@ def standing(family: Family, tenant: str = "acme") -> dict[str, float]:
 
 def records(data: Path) -> list[RequestRecord]:
     """Everything that the journals hold."""
-    return [record for path in (data / "journal").glob("*.journal") for record in decode(path.read_bytes())]
+    return [record for batch in Reader(data / "journal").beyond({}) for record in batch.records]
 
 
 def worker_pids(family: Family) -> list[int]:

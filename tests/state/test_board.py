@@ -8,7 +8,7 @@ from fairlead.state.board import Board, Figures, is_ready
 def test_a_row_written_by_a_child_is_read_by_its_parent() -> None:
     board = Board(3)
     figures = Figures(
-        pid=7, seen_at=1.5, generation=2, connections=3, in_flight=4, requests=5, records=6, lost_records=1
+        pid=7, seen_at=1.5, generation=2, connections=3, in_flight=4, requests=5, records=6, unrecorded=1, full=1
     )
     pid = os.fork()
     if not pid:
@@ -23,7 +23,7 @@ def test_a_row_written_by_a_child_is_read_by_its_parent() -> None:
 
 def test_a_change_of_keys_told_by_one_process_is_seen_by_another() -> None:
     board = Board(2)
-    board.write(1, Figures(pid=7, lost_records=2**64 - 1))
+    board.write(1, Figures(pid=7, full=2**64 - 1))
     before = board.keys_generation
     pid = os.fork()
     if not pid:
@@ -31,4 +31,4 @@ def test_a_change_of_keys_told_by_one_process_is_seen_by_another() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     assert board.keys_generation == before + 1
-    assert board.read(1) == Figures(pid=7, lost_records=2**64 - 1)
+    assert board.read(1) == Figures(pid=7, full=2**64 - 1)

@@ -377,6 +377,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """The client's `x-fairlead-metadata`: a JSON object as it came; empty: none."""
     trace: Trace | None = None
     content: Content | None = None
+    trimmed: bool = False
+    """Whether it was larger than the room that it was promised, so that texts were cut."""
 
     @property
     def answered_at(self) -> float:

@@ -9,6 +9,7 @@ from fairlead.control.admin import Answer, Call, Entry
 from fairlead.control.secrets.safe import Told
 from fairlead.state.board import Board, Figures, is_ready
 
+NO_ROOM = "full: requests are refused until there is room for their records"
 SILENT_AFTER = 5.0
 """Seconds without a sign of life after which a worker counts as hung."""
 
@@ -23,7 +24,7 @@ class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
     requests: int
     records: int
-    lost_records: int
+    unrecorded: int
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     config_error: str | None
     limits: str
     """`ok`, or why limits are counted by this machine alone."""
+    journal: str
+    """`ok`, or what is wrong with the journals."""
     secrets: list[Told]
     """References that come over the network; values are never among them."""
     workers: list[WorkerHealth]
@@ -48,6 +51,7 @@ class Health:
         self._error: str | None = None
         self._secrets: list[Told] = []
         self._trouble: Callable[[], str] = str
+        self._damage: Callable[[], str] = str
 
     def accepted(self, version: str) -> None:
         self._version, self._error = version, None
@@ -59,6 +63,10 @@ class Health:
     def limits(self, trouble: Callable[[], str]) -> None:
         """Who tells why the shared state cannot be reached."""
         self._trouble = trouble
+
+    def journals(self, damage: Callable[[], str]) -> None:
+        """Who tells which journals are damaged."""
+        self._damage = damage
 
     def rejected(self, problems: str) -> None:
         self._error = problems
@@ -81,13 +89,16 @@ class Health:
     def report(self) -> Report:
         """How the family is doing now; `ok` only when every worker is ready and gives signs of life."""
         now = time.monotonic()
-        workers = [_health(number, figures, now) for number, figures in enumerate(self._board.all())]
-        well = all(worker.ready and worker.silent_s < SILENT_AFTER for worker in workers)
+        rows = self._board.all()
+        workers = [_health(number, figures, now) for number, figures in enumerate(rows)]
+        full = any(figures.full for figures in rows)
+        well = all(worker.ready and worker.silent_s < SILENT_AFTER for worker in workers) and not full
         return Report(
             status="ok" if well else "degraded",
             config_version=self._version,
             config_error=self._error,
             limits=self._trouble() or "ok",
+            journal=NO_ROOM if full else self._damage() or "ok",
             secrets=self._secrets,
             workers=workers,
         )
@@ -104,5 +115,5 @@ def _health(number: int, figures: Figures, now: float) -> WorkerHealth:
         in_flight=figures.in_flight,
         requests=figures.requests,
         records=figures.records,
-        lost_records=figures.lost_records,
+        unrecorded=figures.unrecorded,
     )

@@ -7,7 +7,7 @@ counts once, however often a machine dies in the middle: its position moves in t
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from fairlead.canonical.limits import SECOND, Rule
@@ -16,7 +16,7 @@ from fairlead.control.desk import Desk
 from fairlead.database import spend
 from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError
-from fairlead.journal import Frames
+from fairlead.journal.reader import batches, recent, records_of
 from fairlead.policy.rules import Spender, spender_of, spenders
 from fairlead.state.port import Spending
 
@@ -24,8 +24,6 @@ log = logging.getLogger("fairlead.control")
 
 READ_EVERY = 0.5
 """Seconds between two looks at the journals."""
-AT_ONCE = 8 * 1024 * 1024
-"""Bytes of a journal that are read into memory together."""
 HOUR = 3600
 RECENT = 600.0
 """Seconds of the newest journals that may hold the record of a hold whose lease has just run out."""
@@ -41,6 +39,17 @@ class Ledger:
         self._desk = Desk("ledger")
         self._positions: dict[str, int] | None = None
         self._trouble = False
+
+    name = "ledger"
+
+    @property
+    def positions(self) -> Mapping[str, int] | None:
+        """Up to where each of this machine's journals was brought in; None: it is not known now."""
+        if self._positions is None:
+            return None
+        prefix = f"{self._machine}/"
+        own = [name for name in list(self._positions) if name.startswith(prefix)]
+        return {name.removeprefix(prefix): self._positions[name] for name in own}
 
     async def run(self) -> None:
         """Keeps the ledger up to date until it is cancelled."""
@@ -104,46 +113,22 @@ class Ledger:
 
     def _read(self, path: Path, name: str, positions: dict[str, int]) -> bool:
         """Brings in what follows the journal's position; whether there may be more."""
-        start = positions.get(name, 0)
-        if path.stat().st_size <= start:
+        batch = next(batches(path, positions.get(name, 0)), None)
+        if batch is None:
             return False
-        with path.open("rb") as stream:
-            stream.seek(start)
-            data = stream.read(AT_ONCE)
-        frames = Frames(data)
-        rows = list(rows_of(frames))
-        if not frames.end:
-            return False
-        end = start + frames.end
         with self._database.writing() as connection:
-            spend.add(connection, rows, [spend.Advance(name, start, end)])
-        positions[name] = end
-        return len(data) == AT_ONCE
+            spend.add(connection, list(rows_of(batch.records)), [spend.Advance(name, batch.start, batch.end)])
+        positions[name] = batch.end
+        return True
 
     def _found(self, holds: set[str]) -> dict[str, RequestRecord]:
-        paths = [(path.stat().st_mtime, path) for path in self._journals.glob("*.journal")]
-        newest = max((at for at, _ in paths), default=0.0)
         found: dict[str, RequestRecord] = {}
-        for at, path in paths:
-            if at >= newest - RECENT:
-                found.update((one.hold, one) for one in records_of(path) if one.hold in holds)
+        for path in recent(self._journals, RECENT):
+            found.update((one.hold, one) for one in records_of(path) if one.hold in holds)
         return found
 
 
-def records_of(path: Path) -> Iterator[RequestRecord]:
-    """Every record of a journal. A worker writes one for as long as it lives, so it is never read as a whole."""
-    start = 0
-    with path.open("rb") as stream:
-        while True:
-            stream.seek(start)
-            frames = Frames(stream.read(AT_ONCE))
-            yield from frames
-            if not frames.end:
-                return
-            start += frames.end
-
-
-def rows_of(records: Frames) -> Iterator[spend.Spent]:
+def rows_of(records: Iterable[RequestRecord]) -> Iterator[spend.Spent]:
     """What records add to the ledger: each hour's sum for everyone who could have paid."""
     sums: Counter[tuple[Spender, int]] = Counter()
     for record in records:

@@ -88,12 +88,17 @@ class Sweeper:
         # A request may have two holds, its own and one of a deployment: the dearer one tells what it may have cost.
         by_money = sorted(found, key=_money)
         lost = {_request_of(overdue): overdue for overdue in by_money if _request_of(overdue) not in known}
-        for overdue in lost.values():
-            self._journal.append(lost_record(overdue, wall))
+        unrecorded = set()
+        for request, overdue in lost.items():
+            if self._journal.promise():
+                self._journal.append(lost_record(overdue, wall))
+            else:  # they stay overdue until there is room again
+                unrecorded.add(request)
         self._journal.flush()
+        found = [one for one in found if _request_of(one) not in unrecorded]
         settled = await self._state.settle([_settlement(one, known.get(_request_of(one))) for one in found])
-        if lost:
-            log.warning("requests_lost", extra={"requests": len(lost)})
+        if len(lost) > len(unrecorded):
+            log.warning("requests_lost", extra={"requests": len(lost) - len(unrecorded)})
         return sum(settled)
 
 

@@ -10,6 +10,7 @@ import os
 import time
 
 from fairlead.canonical.limits import Rule
+from fairlead.config import records
 from fairlead.control.admin import Entry
 from fairlead.control.alerts import Alerts
 from fairlead.control.configuring import Configuring
@@ -19,6 +20,7 @@ from fairlead.control.key_entries import KeyEntries
 from fairlead.control.keyring import Keyring
 from fairlead.control.keys import Follower
 from fairlead.control.ledger import Ledger
+from fairlead.control.retention import Retention
 from fairlead.control.standing_entries import StandingEntries
 from fairlead.control.sweeper import Sweeper
 from fairlead.control.tenancy_post import TenancyPost
@@ -51,8 +53,9 @@ class Tenancy:
         self._follower = Follower(self._database, self._index, board)
         self._keyring = Keyring(self._database, lambda: config.serving.pepper, terms=self._terms, clock=time.time)
         self._ledger = Ledger(post.journals, self._database, post.machine)
-        self._journal = Journal(
-            post.journals / f"lost-{time.time_ns() // 1_000_000}.journal", asyncio.get_running_loop()
+        self._journal = Journal(post.journals, "lost", asyncio.get_running_loop())
+        self._retention = Retention(
+            post.journals, (self._ledger,), self._journaling, lambda: any(row.full for row in board.all())
         )
         self._state: State
         self._seeding: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -68,6 +71,8 @@ class Tenancy:
 
         Ends the process, and the family with it, where the database's tables are not those of this version.
         """
+        await self._retention.repair()
+        self._health.journals(lambda: self._retention.damage)
         try:
             await self._desk.do(lambda: schema.prepare(self._database))
         except UnfitError as unfit:
@@ -77,6 +82,7 @@ class Tenancy:
             pass  # the follower says so, and goes on trying
         self._state = state = await self._proven()
         self._health.limits(lambda: state.trouble)
+        self._journal.adopt(self._config.serving.journal)
         await self._follower.catch_up()
 
     async def _proven(self) -> State:
@@ -93,7 +99,13 @@ class Tenancy:
         """Follows keys, journals and leases until it is cancelled."""
         sweeper = Sweeper(self._state, self._ledger, self._journal, machine=self._post.machine, slots=self._slots)
         async with asyncio.TaskGroup() as group:
-            for work in (self._follower.run(), self._ledger.run(), self._alerts.run(), sweeper.run(time.time)):
+            for work in (
+                self._follower.run(),
+                self._ledger.run(),
+                self._alerts.run(),
+                self._retention.run(),
+                sweeper.run(time.time),
+            ):
                 group.create_task(work)
 
     def heed(self, notice: Notice) -> None:
@@ -130,12 +142,17 @@ class Tenancy:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._ledger.catch_up()
         await self._ledger.close()
+        await self._retention.close()
         await self._follower.close()
         await asyncio.to_thread(self._desk.close)
         await self._state.close()
         self._journal.close()
         self._index.close()
         self._database.close()
+
+    def _journaling(self) -> records.Journal:
+        config = self._config.config
+        return records.Journal() if config is None else config.journal
 
     def _slots(self) -> list[str]:
         return [SHARED, NOBODY, *self._config.serving.tenants]

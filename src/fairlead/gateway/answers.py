@@ -21,7 +21,7 @@ log = logging.getLogger("fairlead.gateway")
 CONTENT_JSON = "content-type: application/json\r\n"
 CONTENT_EVENTS = "content-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
-SOON = {"no_healthy_deployment": 1.0, "overloaded": 1.0, "shutting_down": 1.0}
+SOON = {"ledger_unavailable": 1.0, "no_healthy_deployment": 1.0, "overloaded": 1.0, "shutting_down": 1.0}
 """Seconds after which such a refusal is worth another try."""
 BY_STATUS = {
     408: "request_timeout",

@@ -22,6 +22,7 @@ CHATS: dict[str, Dialect] = {
 }
 """Where each dialect takes chat requests. The second row is for clients whose base URL lacks `/v1`."""
 MODELS = "/v1/models"
+UNRECORDED = "there is no room for a record of this request now; try again in a moment"
 PLAIN = b"content-type: text/plain\r\n"
 
 
@@ -34,8 +35,8 @@ class Port:
 
     def __call__(self, exchange: Exchange) -> Awaitable[None]:
         dialect = CHATS.get(exchange.path)
-        if dialect is not None and exchange.method == "POST" and self._is_ready():
-            return chat(self._world, exchange, dialect)
+        if dialect is not None and exchange.method == "POST" and self._is_ready() and self._world.journal.promise():
+            return chat(self._world, exchange, dialect)  # which opens books, and they keep the promise as they close
         return self._small(exchange)
 
     async def _small(self, exchange: Exchange) -> None:
@@ -63,6 +64,8 @@ class Port:
             return self._models(exchange, path[len(MODELS) + 1 :])
         if path in CHATS:
             self._only(exchange, "POST")
+            if self._is_ready():
+                raise GatewayError("ledger_unavailable", UNRECORDED, retry_after=SOON["ledger_unavailable"])
             raise GatewayError("shutting_down", "the gateway is shutting down", retry_after=SOON["shutting_down"])
         raise GatewayError("not_found", f"there is nothing at {exchange.method} {path[:200]!r}")
 

@@ -27,6 +27,7 @@ from fairlead.gateway.port import Port
 from fairlead.gateway.world import World
 from fairlead.http import loop
 from fairlead.http.client import Client
+from fairlead.http.outbox import outbox_of
 from fairlead.http.server import Limits, Server
 from fairlead.journal import Journal
 from fairlead.state.board import Board, Figures
@@ -70,8 +71,9 @@ class Worker:
         self._arrived = asyncio.Event()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        name = f"requests-{time.time_ns() // 1_000_000}-{os.getpid()}.journal"
-        self._journal = Journal(post.journals / name, asyncio.get_running_loop())
+        running = asyncio.get_running_loop()
+        self._journal = Journal(post.journals, "requests", running)
+        outbox_of(running).before = self._journal.flush  # no answer leaves before its record is in the kernel
         self._client = Client()
         self._subscriber = Subscriber(post.socket, self._take_up)
         self._holds = Holds(
@@ -149,6 +151,7 @@ class Worker:
             self._callers.index = KeyIndex(self._post.keys)
             self._holds.state = open_state(published.snapshot.sharing, self._post.state)
         self._world.adopt(published.snapshot)
+        self._journal.adopt(published.snapshot.journal)
         if self._arrived.is_set():
             self._world.counter.prepare(self._world.demands.vocabularies)
         else:  # loading holds the interpreter for a moment, and nobody is served yet
@@ -184,7 +187,8 @@ class Worker:
             in_flight=server.in_flight,
             requests=server.requests,
             records=self._journal.written,
-            lost_records=self._journal.lost,
+            unrecorded=self._journal.refused,
+            full=int(bool(self._journal.trouble)),
         )
         self._board.write(self._post.number, figures)
 

@@ -134,10 +134,10 @@ class Connection(asyncio.Protocol):
         if due < self._due_at:
             self._arm(due)
         if len(body) <= ONE_WRITE:
-            self._outbox.put(self, head + body)
+            self._outbox.pour(self, head + body)
         else:
             self._outbox.put(self, head)
-            self._outbox.put(self, body)
+            self._outbox.pour(self, body)
         return answer
 
     def give_up(self, answer: asyncio.Future[Reply]) -> None:

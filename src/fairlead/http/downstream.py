@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from fairlead.http.exchange import Exchange
 from fairlead.http.head import CLOSE, CONTINUE, RequestRefused, status_line
 from fairlead.http.intake import Intake, weigh
-from fairlead.http.outbox import outbox_of
+from fairlead.http.outbox import LARGE, outbox_of
 
 if TYPE_CHECKING:
     from fairlead.http.server import Server
@@ -272,6 +272,8 @@ class Downstream(asyncio.Protocol):
     def _finish(self, exchange: Exchange) -> None:
         self._server.in_flight -= 1
         self._exchange = self._task = None
+        if exchange.sent > LARGE:
+            self.outbox.flush()  # now, so that the transport can say at once that it is too much
         if self._disconnected:
             self._server.forget(self)
         elif self._lost:

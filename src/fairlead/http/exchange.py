@@ -63,6 +63,7 @@ class Exchange:
         "path",
         "query",
         "received",
+        "sent",
         "started",
         "version",
         "waiter",
@@ -94,6 +95,8 @@ class Exchange:
         self.complete = False
         self.failure: RequestRefused | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.sent = 0
+        """Bytes of a whole answer."""
         self.started = False
         self.ended = False
         self.closing = False
@@ -130,7 +133,9 @@ class Exchange:
         return body
 
     def send(self, status: int, fields: bytes, body: bytes) -> None:
-        """A whole answer in one write. `fields` has no Content-Length: it is set here."""
+        """A whole answer in one write, that leaves at the end of this turn however large it is: what the handler does
+        right after it is done before. `fields` has no Content-Length: it is set here.
+        """
         if self.started:
             raise RuntimeError(BEGUN)
         self.started = self.ended = True
@@ -144,6 +149,7 @@ class Exchange:
             link.put(b"".join((line, fields, connection, b"\r\n")))
             return
         content = b"" if self.method == "HEAD" else body
+        self.sent = len(content)
         length = b"content-length: %d\r\n" % len(body)
         link.outbox.put(link, b"".join((line, fields, length, connection, b"\r\n", content)))
 
@@ -166,7 +172,7 @@ class Exchange:
         if not self._open or not data:
             return
         link = self._link
-        link.outbox.put(link, b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        link.outbox.pour(link, b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:
         """The clean end of an answer that was started. Without it the client sees a broken answer."""

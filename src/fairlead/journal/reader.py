@@ -3,17 +3,18 @@
 It knows files, offsets and frames. It must not know who reads, nor where a reader keeps its positions.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from fairlead.canonical.routing import RequestRecord
-from fairlead.journal.frames import Frames
+from fairlead.journal.frames import HEADER, Frames, salt_of
+from fairlead.journal.segment import PATTERN
 
 AT_ONCE = 4 * 1024 * 1024
-"""Bytes of a journal that are read into memory together."""
-PATTERN = "*.journal"
+"""Bytes of a journal that are read into memory together, if a record does not need more."""
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -23,6 +24,8 @@ class Batch(msgspec.Struct, frozen=True):
     start: int
     end: int
     records: tuple[RequestRecord, ...]
+    damage: tuple[tuple[int, int], ...] = ()
+    """Ranges in between that could not be read."""
 
 
 class Reader:
@@ -38,24 +41,64 @@ class Reader:
         frame. Raises OSError.
         """
         for path in sorted(self._folder.glob(PATTERN)):
-            start = positions.get(path.name, 0)
-            while batch := self._batch(path, start):
-                yield batch
-                start = batch.end
+            yield from batches(path, positions.get(path.name, 0))
 
     def behind(self, positions: Mapping[str, int]) -> int:
         """How many bytes of the journals lie behind `positions`."""
-        return sum(size - positions.get(name, 0) for name, size in self.sizes().items())
+        return sum(max(size - positions.get(name, HEADER), 0) for name, size in self.sizes().items())
 
     def sizes(self) -> dict[str, int]:
         """Every file with the bytes that it has."""
-        return {path.name: path.stat().st_size for path in self._folder.glob(PATTERN)}
+        found = {}
+        for path in self._folder.glob(PATTERN):
+            with contextlib.suppress(FileNotFoundError):  # everyone was done with it
+                found[path.name] = path.stat().st_size
+        return found
 
-    def _batch(self, path: Path, start: int) -> Batch | None:
-        if path.stat().st_size <= start:
-            return None
+    def gone(self, positions: Mapping[str, int]) -> list[str]:
+        """Files in `positions` that were deleted: they can be forgotten, for no name comes twice."""
+        return sorted(positions.keys() - self.sizes().keys())
+
+
+def recent(folder: Path, seconds: float) -> list[Path]:
+    """The files that were written in so many seconds before the newest was."""
+    found = []
+    for path in folder.glob(PATTERN):
+        with contextlib.suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime, path))
+    newest = max((at for at, _ in found), default=0.0)
+    return [path for at, path in found if at >= newest - seconds]
+
+
+def batches(path: Path, start: int = 0) -> Iterator[Batch]:
+    """What a file has behind `start`. Nothing where it was deleted meanwhile. Raises OSError."""
+    while batch := _batch(path, start):
+        yield batch
+        start = batch.end
+
+
+def records_of(path: Path) -> Iterator[RequestRecord]:
+    """Every record of a file, which is never in memory as a whole."""
+    for batch in batches(path):
+        yield from batch.records
+
+
+def _batch(path: Path, start: int) -> Batch | None:
+    """The next records, read on until there is a whole frame or the file ends."""
+    try:
         with path.open("rb") as stream:
-            stream.seek(start)
-            frames = Frames(stream.read(AT_ONCE))
-        records = tuple(frames)
-        return Batch(path.name, start, start + frames.end, records) if records else None
+            salt = salt_of(stream.read(HEADER))
+            begin = start if salt is None else max(start, HEADER)
+            data = b""
+            while True:
+                stream.seek(begin + len(data))
+                more = stream.read(max(AT_ONCE, len(data)))
+                data += more
+                frames = Frames(data, salt or 0)
+                records = tuple(frames)
+                if records or not more:
+                    break
+    except FileNotFoundError:
+        return None
+    damage = tuple([(begin + first, begin + last) for first, last in frames.damage])
+    return Batch(path.name, start, begin + frames.end, records, damage) if records else None

@@ -10,7 +10,7 @@ from struct import Struct
 
 import msgspec
 
-_ROW = Struct("<QdQQQQQQ")
+_ROW = Struct("<QdQQQQQQQ")
 _WORD = 8
 
 
@@ -25,7 +25,10 @@ class Figures(msgspec.Struct, frozen=True):
     in_flight: int = 0
     requests: int = 0
     records: int = 0
-    lost_records: int = 0
+    unrecorded: int = 0
+    """Requests that were refused because there was no room for a record, so that none tells of them."""
+    full: int = 0
+    """1: there is no room now."""
 
 
 class Board:
