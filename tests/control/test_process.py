@@ -54,6 +54,7 @@ async def control(vault: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             port=0,
             socket=tmp_path / "socket",
             lifeline=lifeline,
+            projections=tmp_path / "projections",
             config=ConfigPost(
                 watched=(file,),
                 first=first,

@@ -347,6 +347,7 @@ def test_no_repr_shows_a_secret(tmp_path: Path) -> None:
         port=1,
         socket=tmp_path,
         lifeline=0,
+        projections=tmp_path,
         admin_key=loaded.admin_key,
         config=config_post,
         tenancy=tenancy,

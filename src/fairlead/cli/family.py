@@ -64,6 +64,10 @@ class Folders(msgspec.Struct, frozen=True):
         return self.data / "journal"
 
     @property
+    def projections(self) -> Path:
+        return self.data / "projections"
+
+    @property
     def limits(self) -> Path:
         return self.data / "state" / "limits"
 
@@ -78,6 +82,7 @@ def control_post(plan: Plan, listen: Address, folders: Folders, *, lifeline: int
         port=listen.port,
         socket=folders.socket,
         lifeline=lifeline,
+        projections=folders.projections,
         admin_key=plan.admin_key,
         admin_guarded=plan.admin_guarded,
         config=ConfigPost(

@@ -13,12 +13,15 @@ import msgspec
 from fairlead.canonical.routing import Snapshot
 from fairlead.control.admin import Admin, refuse
 from fairlead.control.configuring import ConfigPost, Configuring
+from fairlead.control.gauges import Standing
 from fairlead.control.health import Health
 from fairlead.control.issuers import Issuers
+from fairlead.control.telling import Telling
 from fairlead.control.tenancy_post import TenancyPost
 from fairlead.http import loop
 from fairlead.http.client import Client
 from fairlead.http.server import Limits, Server
+from fairlead.journal.reader import Reader
 from fairlead.state.board import Board
 from fairlead.state.channel import Notice, Publisher
 
@@ -40,6 +43,8 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     socket: "Path"
     """Where workers come for snapshots."""
     lifeline: int
+    projections: "Path"
+    """Where projections that have no other place keep how far they are."""
     admin_key: str | None = None
     admin_guarded: bool = False
     """Whether the admin port wants a key, also while none is known."""
@@ -63,7 +68,10 @@ class Control:
         self._health = Health(board)
         self.config = Configuring(post.config, board, self._health, publish=self._publish, guard=self._guard)
         self._tenancy = _tenancy(post.tenancy, board, self.config, self._health)
-        entries = (*self._health.entries(), *self._tenancy.entries())
+        reader = Reader(post.tenancy.journals)
+        standing = Standing(board, self._health, reader, lambda: self._telling.projectors)
+        self._telling = Telling(post.projections, reader, self.config, standing)
+        entries = (*self._health.entries(), *self._tenancy.entries(), *self._telling.entries())
         clock = asyncio.get_running_loop().time
         self._admin = Admin(entries, post.admin_key, clock, guarded=post.admin_guarded)
 
@@ -82,6 +90,7 @@ class Control:
         await server.listen(self._post.host, self._post.port, reuse_port=True)
         await self._until_told_to_stop()
         await server.drain(1.0)
+        await self._telling.close()
         await self._tenancy.close()
         await self.config.close()
         self._issuers.close()
@@ -90,7 +99,8 @@ class Control:
 
     async def _until_told_to_stop(self) -> None:
         """Follows everything. What ends by itself ends by a fault: then the supervisor starts another process."""
-        tasks = [asyncio.ensure_future(work) for work in (self.config.run(), self._tenancy.run(), self._told())]
+        works = (self.config.run(), self._tenancy.run(), self._telling.run(), self._told())
+        tasks = [asyncio.ensure_future(work) for work in works]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()

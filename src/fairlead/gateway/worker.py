@@ -189,6 +189,7 @@ class Worker:
             records=self._journal.written,
             unrecorded=self._journal.refused,
             full=int(bool(self._journal.trouble)),
+            resting=self._world.fleet.resting(time.monotonic()),
         )
         self._board.write(self._post.number, figures)
 

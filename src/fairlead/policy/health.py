@@ -202,6 +202,11 @@ class Fleet:
     def of(self, deployment: Deployment) -> Health:
         return self.health.get(deployment.name, HEALTHY)
 
+    def resting(self, now: float) -> int:
+        """How many deployments cool down, or are quarantined by their credential."""
+        cooling = sum(not is_available(self.health.get(name, HEALTHY), now) for name in self.troubled)
+        return cooling + sum(now < until for until in self.quarantined_until.values())
+
     def is_quarantined(self, deployment: Deployment, now: float) -> bool:
         return now < self.quarantined_until.get(deployment.credential, 0.0)
 

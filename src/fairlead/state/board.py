@@ -10,7 +10,7 @@ from struct import Struct
 
 import msgspec
 
-_ROW = Struct("<QdQQQQQQQ")
+_ROW = Struct("<QdQQQQQQQQ")
 _WORD = 8
 
 
@@ -29,6 +29,8 @@ class Figures(msgspec.Struct, frozen=True):
     """Requests that were refused because there was no room for a record, so that none tells of them."""
     full: int = 0
     """1: there is no room now."""
+    resting: int = 0
+    """Deployments that are left alone, as far as it has asked them."""
 
 
 class Board:
