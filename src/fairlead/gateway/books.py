@@ -30,6 +30,8 @@ from fairlead.gateway.texts import Texts
 from fairlead.gateway.upstream import Answer, Begun
 from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
+from fairlead.journal import CONTENT
+from fairlead.journal import PLAIN as PLAIN_ROOM
 from fairlead.journal.note import Note, encode_note
 from fairlead.policy.estimate import Amounts, Estimate, partial, rough, spent
 from fairlead.policy.routes import served_model
@@ -272,7 +274,8 @@ class Books:
                 overhead_us=int(self.watch.parts[GATEWAY] * 1e6),
                 trace=self.trace,
                 content=self.texts.content() if self.texts else None,
-            )
+            ),
+            PLAIN_ROOM if self.texts is None else PLAIN_ROOM + CONTENT,
         )
         self._settle(0, used)
 

@@ -21,7 +21,7 @@ from fairlead.gateway.said import said_metadata
 from fairlead.gateway.texts import Texts
 from fairlead.gateway.upstream import Request
 from fairlead.http.client import Client
-from fairlead.journal import Journal
+from fairlead.journal import CONTENT, Journal
 from fairlead.policy.attempts import Plan
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes, covers
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from fairlead.gateway.books import Books
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+FULL_SOON = 1.0
+"""Seconds after which there may be room for records again."""
 LONGEST_TIMEOUT = 86_400_000
 """Milliseconds."""
 
@@ -103,11 +105,17 @@ class World:
         return await self.holds.take_attempt(demands, books, step, self.clock()) if demands else None
 
     def note_said(self, books: "Books", request: Request) -> None:
-        """What the client says for its record, and whether the texts themselves belong into it."""
+        """What the client says for its record, and whether the texts themselves belong into it.
+
+        Raises GatewayError where there is no room for them: a record that is wanted with them is not written without.
+        """
         books.metadata = said_metadata(request.headers)
         tenant = self.snapshot.tenants.get(books.key.tenant)
         said = tenant.content if tenant else None
         if self.snapshot.content if said is None else said:
+            if not self.journal.promise(CONTENT):
+                message = "there is no room to record the texts of this request; try again in a moment"
+                raise GatewayError("ledger_unavailable", message, retry_after=FULL_SOON)
             books.texts = Texts(request)
 
     def plan(self, books: "Books", request: Request, route: Route) -> Plan:
