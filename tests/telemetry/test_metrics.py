@@ -1,7 +1,9 @@
 """What records add up to, and that it is exact in whatever order and portions they come."""
 
+import re
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -151,3 +153,22 @@ def test_label_values_cannot_break_out() -> None:
     told = text(totals(record(tenant='a"} 1\nfake 2')))
     assert 'tenant="a\\"} 1\\nfake 2"' in told
     assert Counter(line.partition("{")[0] for line in told.splitlines())["fake 2"] == 0
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+ROWS = {
+    row[0]: row[1:]
+    for row in re.findall(r"^\| `(fairlead_[a-z_]+)` \| (\w+) \| (.*?) \| (.*?) \|$", DOCS, re.MULTILINE)
+}
+
+
+def test_every_metric_is_documented_and_nothing_else() -> None:
+    told = {
+        name + ("_total" if family.kind == "counter" else ""): (
+            family.kind,
+            ", ".join(f"`{label}`" for label in family.labels) or "-",
+            family.help,
+        )
+        for name, family in FAMILIES.items()
+    }
+    assert told == ROWS
