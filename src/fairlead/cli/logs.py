@@ -35,6 +35,7 @@ def log_to_stderr() -> None:
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its plugins at every look at a schema
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # that a collector is away is said once, by us
 
 
 def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -16,13 +16,11 @@ from fairlead.config.callers import check_database, check_exposure, keys_of, pep
 from fairlead.config.deployments import Endpoint, deployment_of, endpoints
 from fairlead.config.issuers import issuers_of
 from fairlead.config.limits import scoped_of, tenants_of, tiers_of
+from fairlead.config.otlp import is_exported
 from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.secrets import Secret
 from fairlead.config.units import is_loopback
 from fairlead.config.world import World, resolved
-
-TRACES_TO = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""Variables that name where traces go; the more particular one counts."""
 
 
 def compile_config(config: model.Config, world: World, findings: Findings) -> routing.Snapshot | None:
@@ -50,7 +48,7 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         scoped=scoped_of(config, findings),
         sharing=sharing_of(config, world, findings),
         journal=_journaling(config.journal),
-        tracing=exports_traces(config, world.environ),
+        tracing=is_exported("traces", config.observability.otlp, world.environ),
         content=config.observability.content == "on",
         facts=_facts(known, routes, world.catalog),
         issuers=issuers_of(config, config.tiers, findings),
@@ -221,13 +219,6 @@ def _journaling(journal: records.Journal) -> routing.Journaling:
     return routing.Journaling(
         sync=journal.sync, segment=journal.segment, rotate=journal.rotate, max_size=journal.max_size
     )
-
-
-def exports_traces(config: model.Config, environ: Mapping[str, str]) -> bool:
-    """Whether traces are sent anywhere: the configuration says so, or OpenTelemetry's own variables do."""
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none":
-        return False
-    return config.observability.otlp is not None or any(environ.get(name) for name in TRACES_TO)
 
 
 def with_secrets(snapshot: routing.Snapshot, secrets: Mapping[str, str]) -> routing.Snapshot:

@@ -13,6 +13,7 @@ from fairlead.catalog.table import Catalog
 from fairlead.config import model
 from fairlead.config.bind import bind
 from fairlead.config.compile import compile_config
+from fairlead.config.otlp import Otlp, otlp_of
 from fairlead.config.problems import Findings, Place, Problem
 from fairlead.config.secrets import Fetched, Secret, UnresolvedError, read_text, resolve
 from fairlead.config.shipped import catalog
@@ -35,6 +36,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The admin port's key, resolved; never printed."""
     database: str | None = None
     """The database's URL, resolved; never printed. None: the embedded one."""
+
+    otlp: Otlp = Otlp()
+    """What is sent by OTLP, and where to, headers resolved."""
 
     def __repr__(self) -> str:
         return f"Loaded({self.file}, {len(self.problems)} problems)"
@@ -143,6 +147,7 @@ def _compiled(
         snapshot=snapshot,
         admin_key=_quietly(config.admin.key, world),
         database=_quietly(config.database, world),
+        otlp=otlp_of(config, world, findings),
     )
 
 

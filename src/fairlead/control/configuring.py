@@ -17,6 +17,7 @@ from fairlead.canonical.routing import Snapshot
 from fairlead.config.compile import with_secrets
 from fairlead.config.load import Loaded
 from fairlead.config.model import Config
+from fairlead.config.otlp import Otlp
 from fairlead.config.references import files, remote, remote_credentials
 from fairlead.config.secrets import Fetched
 from fairlead.control.health import Health
@@ -103,6 +104,8 @@ class Configuring:
         """What they were at the last look."""
         self.config: Config | None = None
         """The newest configuration that could be read; None: there was none yet."""
+        self.otlp = Otlp()
+        """What it sends by OTLP, and where to."""
 
     @property
     def serving(self) -> Snapshot:
@@ -169,6 +172,7 @@ class Configuring:
         if loaded.config is None:
             return False
         self.config = loaded.config
+        self.otlp = loaded.otlp
         self._watched = (*self._post.watched, *map(Path, files(loaded.config)))
         self._references = remote_credentials(loaded.config)
         return self._safe.follow(loaded.config.secrets, remote(loaded.config))

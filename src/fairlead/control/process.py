@@ -70,7 +70,7 @@ class Control:
         self._tenancy = _tenancy(post.tenancy, board, self.config, self._health)
         reader = Reader(post.tenancy.journals)
         standing = Standing(board, self._health, reader, lambda: self._telling.projectors)
-        self._telling = Telling(post.projections, reader, self.config, standing)
+        self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
         entries = (*self._health.entries(), *self._tenancy.entries(), *self._telling.entries())
         clock = asyncio.get_running_loop().time
         self._admin = Admin(entries, post.admin_key, clock, guarded=post.admin_guarded)

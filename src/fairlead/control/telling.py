@@ -4,12 +4,14 @@ It puts together what the modules beside it know apart.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from fairlead.config.records import Observability
 from fairlead.control.admin import Entry
 from fairlead.control.configuring import Configuring
+from fairlead.control.exporting import Meters, Traces
 from fairlead.control.gauges import Standing
 from fairlead.control.metrics import Metrics
 from fairlead.control.projector import Projector
@@ -28,15 +30,20 @@ class Telling:
         places: Path,
         reader: Reader,
         config: Configuring,
+        *,
         standing: Standing,
+        machine: str,
     ) -> None:
-        """`places` is a folder where each projection keeps how far it is."""
+        """`places` is a folder where each projection keeps how far it is, `machine` what names this one."""
         self._config = config
         self._metrics = Metrics(places / "metrics", standing.look)
         lines = RequestLines(places / "request_lines", lambda: self._settings().request_lines == "on")
         self.metrics = Projector(reader, self._metrics)
         """What must not miss a record, unlike the others."""
-        self.projectors: Sequence[Projector] = (self.metrics, Projector(reader, lines))
+        self._traces = Traces(places / "traces", lambda: config.otlp, machine)
+        self._meters = Meters(reader, lambda: config.otlp, machine)
+        others = (lines, self._traces, self._meters)
+        self.projectors: Sequence[Projector] = (self.metrics, *(Projector(reader, other) for other in others))
 
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers."""
@@ -52,6 +59,10 @@ class Telling:
         """Tells the last that there is, as far as there is somebody to listen."""
         await asyncio.gather(*(projector.close(LAST_LOOK) for projector in self.projectors))
         await asyncio.to_thread(self._metrics.close)
+        for last in (self._traces.close, self._meters.close):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_LOOK):
+                    await asyncio.to_thread(last)
 
     def _settings(self) -> Observability:
         config = self._config.config
