@@ -37,7 +37,8 @@ pack = _ENCODER.encode
 
 
 def new_salt() -> int:
-    return int.from_bytes(os.urandom(4), "big")
+    """Any number but 0, so that zeros are no header."""
+    return int.from_bytes(os.urandom(4), "big") or 1
 
 
 def header(salt: int) -> bytes:
@@ -52,7 +53,7 @@ def salt_of(head: bytes) -> int | None:
     magic, *salts = _WORDS.unpack_from(head)
     likely = sorted(salts)[1]  # two that agree have the middle
     agreed = salts.count(likely)
-    return likely if agreed == 3 or (magic == MAGIC and agreed == 2) else None
+    return likely if likely and (agreed == 3 or (magic == MAGIC and agreed == 2)) else None
 
 
 def frame(payload: bytes, salt: int) -> bytes:
