@@ -24,7 +24,7 @@ def use_up(gate: Gateway) -> None:
 async def test_without_room_a_request_is_refused_and_nobody_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairlead.journal.writer.LOOK_AGAIN", 0.0)
+    monkeypatch.setattr("fairlead.journal.writer.LOOK_AGAIN", 0.01)
     async with gateway(tmp_path) as gate:
         use_up(gate)
         before = gate.world.journal.refused
@@ -38,6 +38,7 @@ async def test_without_room_a_request_is_refused_and_nobody_is_asked(
         assert not gate.providers[0].seen
         assert gate.records() == []
         gate.world.journal.adopt(Journaling())
+        await until(lambda: not gate.world.journal.trouble)
         assert (await gate.chat()).status == 200
         assert len(gate.records()) == 1
 
