@@ -86,11 +86,19 @@ class Frames:
         self.damage: list[tuple[int, int]] = []
 
     def __iter__(self) -> Iterator[RequestRecord]:
-        while (payload := self._payload(self.end)) is not None or self._skip():
+        while True:
+            payload = self._payload(self.end)
             if payload is None:
+                if not self._skip():
+                    return
                 continue
-            self.end += HEAD + len(payload)
-            yield _DECODER.decode(payload)
+            start, self.end = self.end, self.end + HEAD + len(payload)
+            try:
+                record = _DECODER.decode(payload)
+            except msgspec.MsgspecError:  # it is whole, and yet no record that this version knows
+                self.damage.append((start, self.end))
+                continue
+            yield record
 
     def _payload(self, start: int) -> bytes | None:
         """What the whole frame at `start` holds; None: there is none."""
