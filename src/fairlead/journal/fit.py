@@ -13,7 +13,7 @@ from fairlead.journal.frames import HEAD, pack
 
 PLAIN = 16 * 1024
 """Bytes that are promised to a record; nearly all are below one tenth of it."""
-CONTENT = 512 * 1024
+CONTENT = 128 * 1024
 """Bytes that are promised on top to one with the texts of prompt and answer."""
 MARGIN = 64
 """Bytes by which the lengths of what is cut may be off: MessagePack tells longer texts with longer numbers."""
