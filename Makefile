@@ -61,8 +61,8 @@ check: setup ## format, lint, types
 test: setup $(STAMPS)/servers $(STAMPS)/prometheus $(STAMPS)/node ## every test, real servers and clients included
 	$(BIN)/pytest -n 2
 
-soak: setup $(STAMPS)/servers ## the long forms: leaks over 200 000 requests, a budget's race of 100 000, 200 killed workers
-	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/processes/test_machines.py tests/processes/test_state_outage.py tests/processes/test_tenants.py
+soak: setup $(STAMPS)/servers ## the long forms: leaks over 200 000 requests, a budget's race of 100 000, 1 200 killed processes
+	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/processes/test_machines.py tests/processes/test_recording_processes.py tests/processes/test_state_outage.py tests/processes/test_tenants.py
 	$(RUN) bench/soak.py --full
 
 bench: setup $(STAMPS)/servers ## measure beside nginx (needs Debian's nginx and wrk)

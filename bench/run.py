@@ -18,7 +18,7 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import cases, figures, holding, machine, report
+from bench import cases, figures, holding, machine, recording, report
 from bench.load import LoadError
 from bench.soak import PLANS, soak
 from bench.stage import LOAD_CORE, SUBJECT_CORE, MissingToolError, Stage, staged
@@ -26,7 +26,7 @@ from bench.stage import LOAD_CORE, SUBJECT_CORE, MissingToolError, Stage, staged
 RESULTS = machine.ROOT / "bench/results"
 DOCUMENTS = ("README.md", "docs/performance.md")
 T = TypeVar("T")
-CASES = ("chat", "ladder", "first", "streams", "translated", "process", "limits", "soak")
+CASES = ("chat", "ladder", "first", "streams", "translated", "process", "limits", "journal", "soak")
 
 
 class Measured(msgspec.Struct, kw_only=True):
@@ -62,6 +62,8 @@ def measure(stage: Stage, size: cases.Size, wanted: set[str]) -> Measured:
             found.translated = _timed("translated", lambda: cases.translated_streams(stage, size))
     if "limits" in wanted and ours:
         _timed("limits", lambda: limits(found))
+    if "journal" in wanted and ours:
+        _timed("journal", lambda: journal(found))
     if "soak" in wanted and ours:
         _timed("soak", lambda: leaks(stage, size, found))
     return found
@@ -101,6 +103,20 @@ def limits(found: Measured) -> None:
         for load, values in loads.items():
             text = f"{median(values):.1f} us ({min(values):.1f} to {max(values):.1f})"
             found.singles[f"limits: key check, reserve, settle, {engine}, tier {load}"] = text
+
+
+def journal(found: Measured) -> None:
+    """CPU of one request's record and its way into the journal, on the core of the subject."""
+    here = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {SUBJECT_CORE})
+    try:
+        measured = recording.measured()
+    finally:
+        os.sched_setaffinity(0, here)
+    for name, values in measured.items():
+        found.singles[f"journal + record, {name}"] = f"{median(values):.1f} us ({min(values):.1f} to {max(values):.1f})"
+    busiest = median(measured["forced every 50 ms, 16 per turn"])
+    found.goals.append(figures.at_most("journal + record, CPU per request", busiest, 10, "us"))
 
 
 def leaks(stage: Stage, size: cases.Size, found: Measured) -> None:

@@ -159,6 +159,10 @@ def test_a_fallback_order_ends_and_starts_with_the_route(links: list[list[int]])
             "keys: [{name: k, key: env://KEY}, {name: k, key: llllllllllllllllllllllll}]",
             "f.yaml:1:42: keys[1].name: a key named 'k' is here already",
         ),
+        (
+            "routes: [{model: a, deployments: [openai/a]}]\njournal: {max_size: 255KiB}",
+            "f.yaml:2:21: journal.max_size: 255KiB has no room for the records of requests; give it 256KiB or more",
+        ),
     ],
 )
 def test_what_cannot_work_is_an_error_at_its_place(text: str, expected: str) -> None:

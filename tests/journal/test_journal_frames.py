@@ -1,10 +1,11 @@
 """Frames: what went in comes out whole, whatever happens to the file; what did not go in never does."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.journal.journal_records import RECORD, numbered
 
-from fairlead.journal.frames import HEADER, Frames, decode, encode, header, salt_of
+from fairlead.journal.frames import HEADER, Frames, decode, encode, frame, header, salt_of
 
 SALT = 0x5EED5EED
 FRAMES = [encode(numbered(number, user="x" * (number * 7 % 40)), SALT) for number in range(6)]
@@ -71,9 +72,19 @@ def test_noise_is_no_record(noise: bytes) -> None:
     assert salt_of(noise) is None
 
 
+def test_a_frame_that_is_whole_and_no_record_is_damage() -> None:
+    """Another version may have written it: nobody stops for ever because of it."""
+    odd = frame(msgspec.msgpack.encode({"id": 7}), SALT)
+    frames = Frames(FRAMES[0] + odd + FRAMES[1] + odd, SALT)
+    assert [record.id for record in frames] == ["r0", "r1"]
+    begin = len(FRAMES[0])
+    assert frames.damage[0] == (begin, begin + len(odd))
+    assert frames.end == len(FRAMES[0] + odd + FRAMES[1] + odd)
+
+
 def test_what_a_client_sends_is_never_taken_for_a_frame() -> None:
     """A damaged record may hold a text that looks like one: only who knows the file's salt could forge it."""
     forged = encode(numbered(666)).decode("latin-1")
-    frame = bytearray(encode(numbered(1, user=forged), SALT))
-    frame[10] ^= 1
-    assert [record.id for record in Frames(bytes(frame) + FRAMES[0], SALT)] == ["r0"]
+    damaged = bytearray(encode(numbered(1, user=forged), SALT))
+    damaged[10] ^= 1
+    assert [record.id for record in Frames(bytes(damaged) + FRAMES[0], SALT)] == ["r0"]

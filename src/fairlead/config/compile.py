@@ -19,8 +19,11 @@ from fairlead.config.limits import scoped_of, tenants_of, tiers_of
 from fairlead.config.otlp import is_exported
 from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.secrets import Secret
-from fairlead.config.units import is_loopback
+from fairlead.config.units import format_size, is_loopback
 from fairlead.config.world import World, resolved
+
+SMALLEST_JOURNAL = 256 * 1024
+"""Bytes below which workers could hardly ever promise anyone room."""
 
 
 def compile_config(config: model.Config, world: World, findings: Findings) -> routing.Snapshot | None:
@@ -31,6 +34,7 @@ def compile_config(config: model.Config, world: World, findings: Findings) -> ro
         _unique(route.model, own, f"routes[{index}].model", findings)
         own[route.model] = _choices(route, known, world.catalog, findings, path=f"routes[{index}]")
     _check_fallbacks(config, findings)
+    _check_journal(config.journal, findings)
     if findings.has_errors():
         return None
     routes = tuple(_route(route, own, config) for route in config.routes)
@@ -213,6 +217,13 @@ def _server(server: model.Server) -> routing.Server:
         tls_cert=server.tls.cert if server.tls else None,
         tls_key=server.tls.key if server.tls else None,
     )
+
+
+def _check_journal(journal: records.Journal, findings: Findings) -> None:
+    if journal.max_size < SMALLEST_JOURNAL:
+        least = format_size(SMALLEST_JOURNAL)
+        size = format_size(journal.max_size)
+        findings.error("journal.max_size", f"{size} has no room for the records of requests; give it {least} or more")
 
 
 def _journaling(journal: records.Journal) -> routing.Journaling:

@@ -28,7 +28,10 @@ class Journal(Section, frozen=True, kw_only=True):
     ] = 604_800.0
     max_size: Annotated[
         Size,
-        Doc(description="What all files may take together. What is done with goes first; then requests are refused."),
+        Doc(
+            description="What all files may take together, at least `256KiB`. What is done with goes first; then "
+            "requests are refused."
+        ),
     ] = _JOURNALING.max_size
 
 

@@ -45,11 +45,11 @@ class Ledger:
     @property
     def positions(self) -> Mapping[str, int] | None:
         """Up to where each of this machine's journals was brought in; None: it is not known now."""
-        if self._positions is None:
+        known = self._positions
+        if known is None:
             return None
         prefix = f"{self._machine}/"
-        own = [name for name in list(self._positions) if name.startswith(prefix)]
-        return {name.removeprefix(prefix): self._positions[name] for name in own}
+        return {name.removeprefix(prefix): end for name, end in known.copy().items() if name.startswith(prefix)}
 
     async def run(self) -> None:
         """Keeps the ledger up to date until it is cancelled."""

@@ -37,7 +37,8 @@ pack = _ENCODER.encode
 
 
 def new_salt() -> int:
-    return int.from_bytes(os.urandom(4), "big")
+    """Any number but 0, so that zeros are no header."""
+    return int.from_bytes(os.urandom(4), "big") or 1
 
 
 def header(salt: int) -> bytes:
@@ -52,7 +53,7 @@ def salt_of(head: bytes) -> int | None:
     magic, *salts = _WORDS.unpack_from(head)
     likely = sorted(salts)[1]  # two that agree have the middle
     agreed = salts.count(likely)
-    return likely if agreed == 3 or (magic == MAGIC and agreed == 2) else None
+    return likely if likely and (agreed == 3 or (magic == MAGIC and agreed == 2)) else None
 
 
 def frame(payload: bytes, salt: int) -> bytes:
@@ -85,11 +86,19 @@ class Frames:
         self.damage: list[tuple[int, int]] = []
 
     def __iter__(self) -> Iterator[RequestRecord]:
-        while (payload := self._payload(self.end)) is not None or self._skip():
+        while True:
+            payload = self._payload(self.end)
             if payload is None:
+                if not self._skip():
+                    return
                 continue
-            self.end += HEAD + len(payload)
-            yield _DECODER.decode(payload)
+            start, self.end = self.end, self.end + HEAD + len(payload)
+            try:
+                record = _DECODER.decode(payload)
+            except msgspec.MsgspecError:  # it is whole, and yet no record that this version knows
+                self.damage.append((start, self.end))
+                continue
+            yield record
 
     def _payload(self, start: int) -> bytes | None:
         """What the whole frame at `start` holds; None: there is none."""

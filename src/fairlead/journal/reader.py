@@ -18,7 +18,7 @@ AT_ONCE = 4 * 1024 * 1024
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """The records of one journal file from the offset `start` up to `end`."""
+    """The records of one journal file from the offset `start` up to `end`; none where all of that is damaged."""
 
     file: str
     start: int
@@ -96,9 +96,9 @@ def _batch(path: Path, start: int) -> Batch | None:
                 data += more
                 frames = Frames(data, salt or 0)
                 records = tuple(frames)
-                if records or not more:
+                if frames.end or not more:
                     break
     except FileNotFoundError:
         return None
     damage = tuple([(begin + first, begin + last) for first, last in frames.damage])
-    return Batch(path.name, start, begin + frames.end, records, damage) if records else None
+    return Batch(path.name, start, begin + frames.end, records, damage) if frames.end else None

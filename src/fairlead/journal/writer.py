@@ -63,10 +63,10 @@ class Journal:
         self._room = 0
         """Bytes of the segment that are not written yet."""
         self._promised = 0
-        self._look_at = 0.0
         self._opened = 0
         self._opened_at = 0.0
         self._aging: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
         self._forcing = self._unforced = False
         self.trouble = ""
         """Why there is no room; empty: there is."""
@@ -74,11 +74,12 @@ class Journal:
         """Records handed to the kernel."""
         self.refused = 0
         """Promises that could not be made."""
-        self._make_room(0)
 
     def adopt(self, settings: Journaling) -> None:
-        """Goes on by these settings."""
+        """Goes on by these settings. The first time a file is begun, so that a disk that fails is found out now."""
         self._settings = settings
+        if self._segment is None:
+            self._make_room(0)
         self._age()
 
     def promise(self, size: int = PLAIN) -> bool:
@@ -122,8 +123,9 @@ class Journal:
     def close(self) -> None:
         """Writes and forces everything, and lets go of the file."""
         self.flush()
-        if self._aging is not None:
-            self._aging.cancel()
+        for timer in (self._aging, self._looking):
+            if timer is not None:
+                timer.cancel()
         self._thread.shutdown()
         segment, self._segment = self._segment, None
         if segment is not None:
@@ -135,16 +137,21 @@ class Journal:
     # Room.
 
     def _make_room(self, size: int) -> bool:
-        """Whether there is room for so many bytes more than were promised, if need be in a new file."""
-        now = self._loop.time()
-        if now < self._look_at:
-            return False
+        """Whether there is room for so many bytes more than were promised. Where there was none a moment ago, nobody
+        asks the disk again for each request: `_look_again` finds out.
+        """
+        return not self.trouble and self._has_made_room(size)
+
+    def _look_again(self) -> None:
+        self._has_made_room(0)
+
+    def _has_made_room(self, size: int) -> bool:
         try:
             self._grow(max(size, min(AHEAD, self._settings.max_size // 8)))
         except OSError as error:
             if error.errno in BROKEN:
                 self._fail(error)
-            self._look_at = now + LOOK_AGAIN
+            self._looking = self._loop.call_later(LOOK_AGAIN, self._look_again)
             self._short(error.strerror or str(error))
             self._rotate()  # a file that is nobody's can be deleted once everyone has read it
             return False

@@ -1,0 +1,131 @@
+"""Readers see each record once, whatever happens to files meanwhile."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+from tests.journal.journal_records import ids, numbered
+
+from fairlead.canonical.routing import Journaling
+from fairlead.journal import Journal, Reader, encode, records_of
+from fairlead.journal.frames import HEADER, header
+from fairlead.journal.reader import recent
+
+SALT = 99
+
+
+def file_of(folder: Path, *numbers: int, name: str = "requests-1.journal", tail: bytes = b"") -> Path:
+    path = folder / name
+    path.write_bytes(header(SALT) + b"".join(encode(numbered(number), SALT) for number in numbers) + tail)
+    return path
+
+
+def test_what_lies_behind_a_position_comes_once(tmp_path: Path) -> None:
+    path = file_of(tmp_path, 1, 2)
+    reader = Reader(tmp_path)
+    (batch,) = reader.beyond({})
+    assert (batch.file, batch.start, batch.end) == (path.name, 0, path.stat().st_size)
+    positions = {batch.file: batch.end}
+    assert list(reader.beyond(positions)) == []
+    assert reader.behind(positions) == 0
+    file_of(tmp_path, 1, 2, 3)
+    (batch,) = reader.beyond(positions)
+    assert [record.id for record in batch.records] == ["r3"]
+    assert batch.start == positions[path.name]
+    assert reader.behind(positions) == len(encode(numbered(3), SALT))
+
+
+def test_a_file_without_a_record_is_nothing_to_catch_up_with(tmp_path: Path) -> None:
+    file_of(tmp_path)
+    assert list(Reader(tmp_path).beyond({})) == []
+    assert Reader(tmp_path).behind({}) == 0
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 100, 1000])
+def test_a_file_is_read_in_pieces_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("fairlead.journal.reader.AT_ONCE", at_once)
+    path = file_of(tmp_path, *range(30), tail=b"torn")
+    assert [record.id for record in records_of(path)] == [f"r{number}" for number in range(30)]
+
+
+@pytest.mark.parametrize("at_once", [20, 4096])
+def test_damage_is_told_and_read_past(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("fairlead.journal.reader.AT_ONCE", at_once)
+    path = file_of(tmp_path, 1, 2, 3)
+    data = bytearray(path.read_bytes())
+    size = len(encode(numbered(1), SALT))
+    data[HEADER + size + 20] ^= 1
+    path.write_bytes(data)
+    batches = list(Reader(tmp_path).beyond({}))
+    assert [record.id for batch in batches for record in batch.records] == ["r1", "r3"]
+    assert [each for batch in batches for each in batch.damage] == [(HEADER + size, HEADER + 2 * size)]
+    assert batches[-1].end == len(data)
+
+
+def test_a_deleted_file_can_be_forgotten(tmp_path: Path) -> None:
+    file_of(tmp_path, 1)
+    file_of(tmp_path, 2, name="requests-2.journal")
+    reader = Reader(tmp_path)
+    positions = {batch.file: batch.end for batch in reader.beyond({})}
+    assert reader.gone(positions) == []
+    (tmp_path / "requests-1.journal").unlink()
+    assert reader.gone(positions) == ["requests-1.journal"]
+    assert list(records_of(tmp_path / "requests-1.journal")) == []
+
+
+def test_files_that_were_written_lately(tmp_path: Path) -> None:
+    for number, age in enumerate((5, 100, 5000)):
+        path = file_of(tmp_path, name=f"requests-{number}.journal")
+        at = time.time() - age
+        os.utime(path, (at, at))
+    assert [path.name for path in sorted(recent(tmp_path, 600))] == ["requests-0.journal", "requests-1.journal"]
+
+
+async def test_what_is_read_while_it_is_written_comes_once_and_in_order(tmp_path: Path) -> None:
+    """Over many files: each reader has a position of its own."""
+    journal = Journal(tmp_path, "requests", asyncio.get_running_loop(), settings=Journaling(segment=20_000, sync=0.001))
+    reader = Reader(tmp_path)
+    positions: dict[str, int] = {}
+    seen: list[str] = []
+
+    def read_on() -> None:
+        for batch in reader.beyond(positions):
+            seen.extend(record.id for record in batch.records)
+            positions[batch.file] = batch.end
+
+    for number in range(2000):
+        assert journal.promise()
+        journal.append(numbered(number, user="u" * (number % 300)))
+        if number % 7 == 0:
+            await asyncio.sleep(0)
+        if number % 50 == 0:
+            read_on()
+    journal.close()
+    read_on()
+    assert len(reader.sizes()) > 10
+    assert sorted(seen) == sorted(ids(tmp_path)) == sorted(f"r{number}" for number in range(2000))
+
+
+def test_many_processes_write_one_folder_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    """Each writes files of its own, so nothing orders them but the reader."""
+    children = []
+    for child in range(4):
+        pid = os.fork()
+        if not pid:
+            asyncio.run(_write(tmp_path, child))
+            os._exit(0)
+        children.append(pid)
+    assert all(os.waitpid(pid, 0)[1] == 0 for pid in children)
+    assert sorted(ids(tmp_path)) == sorted(f"r{child * 1000 + number}" for child in range(4) for number in range(500))
+
+
+async def _write(folder: Path, child: int) -> None:
+    loop = asyncio.get_running_loop()
+    journal = Journal(folder, "requests", loop, settings=Journaling(segment=10_000))
+    for number in range(500):
+        if journal.promise():
+            journal.append(numbered(child * 1000 + number))
+        await asyncio.sleep(0)
+    journal.close()
