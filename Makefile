@@ -10,7 +10,7 @@ RUN := PYTHONPATH=src $(BIN)/python
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 STAMPS := .stamps
 
-.PHONY: help setup serve check test soak bench dashboard lock clean
+.PHONY: help setup serve check test soak phoenix bench dashboard lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -48,6 +48,12 @@ $(STAMPS)/prometheus: $(STAMPS)/servers
 	cd .servers/prometheus && for package in *.deb; do [ ! -e "$$package" ] || dpkg -x "$$package" .; done
 	@touch $@
 
+$(STAMPS)/phoenix: requirements-phoenix.txt
+	@mkdir -p $(STAMPS)
+	$(PYTHON) -m venv .phoenix
+	.phoenix/bin/python $(PIP) -r requirements-phoenix.txt
+	@touch $@
+
 setup: $(STAMPS)/dev ## a virtual environment with everything that checking and testing need
 
 serve: $(STAMPS)/run ## the demo: the gateway on 127.0.0.1:4000 in front of three fake providers (ARGS="--listen ...")
@@ -65,6 +71,9 @@ soak: setup $(STAMPS)/servers ## the long forms: leaks over 200 000 requests, a 
 	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/processes/test_machines.py tests/processes/test_recording_processes.py tests/processes/test_state_outage.py tests/processes/test_tenants.py
 	$(RUN) bench/soak.py --full
 
+phoenix: setup $(STAMPS)/phoenix ## send traces to Arize Phoenix, and read them back (700 MB)
+	$(BIN)/pytest tests/phoenix
+
 bench: setup $(STAMPS)/servers ## measure beside nginx (needs Debian's nginx and wrk)
 	$(RUN) bench/run.py --update-docs
 
@@ -76,6 +85,7 @@ lock: setup ## compile the lock files anew from pyproject.toml and requirements/
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml requirements/dev.in -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/servers.in -o requirements-servers.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/phoenix.in -o requirements-phoenix.txt
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .servers node_modules $(STAMPS) .fairlead .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .servers .phoenix node_modules $(STAMPS) .fairlead .pytest_cache .mypy_cache .ruff_cache .hypothesis

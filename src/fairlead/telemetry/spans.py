@@ -9,6 +9,7 @@ import msgspec
 
 from fairlead.canonical.routing import AttemptRecord, RequestRecord, Trace
 from fairlead.telemetry import names
+from fairlead.telemetry.messages import input_messages, output_messages
 
 Attributes = dict[str, str | bool | int | float]
 ANSWERED = "answered"
@@ -101,7 +102,8 @@ def _told(record: RequestRecord, error: str) -> Attributes:
         told |= {name: getattr(usage, field) or None for field, name in names.USAGE.items()}
         told |= {names.USAGE["input"]: usage.input, names.USAGE["output"]: usage.output}
     if record.content is not None:
-        told |= {names.INPUT_MESSAGES: record.content.prompt, names.OUTPUT_MESSAGES: record.content.answer}
+        told[names.INPUT_MESSAGES] = input_messages(record.content.prompt)
+        told[names.OUTPUT_MESSAGES] = output_messages(record.content.answer)
     return _present(told)
 
 
