@@ -36,8 +36,8 @@ def lines_of(folder: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
     A line that does not end in a newline is given with all that it has; the last one may be torn.
     """
     segments = segments_of(folder)
-    for segment, after in zip(segments, [*segments[1:], None], strict=True):
-        if after is not None and after.first <= start:
+    for place, segment in enumerate(segments):
+        if place + 1 < len(segments) and segments[place + 1].first <= start:
             continue
         with segment.path.open("rb") as stream:
             for number, line in enumerate(stream, segment.first):
@@ -97,3 +97,30 @@ def sync_folder(folder: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def cut(folder: Path, size: int) -> int:
+    """Takes everything behind the first `size` entries off the files and puts it into `torn-<size>`; its bytes.
+
+    Raises OSError.
+    """
+    taken = b""
+    for segment in segments_of(folder):
+        data = segment.path.read_bytes()
+        keep = 0
+        for _ in range(max(size - segment.first, 0)):
+            end = data.find(b"\n", keep)
+            if end < 0:
+                break
+            keep = end + 1
+        if keep < len(data):
+            taken += data[keep:]
+            with (folder / f"torn-{size:012d}").open("wb") as stream:
+                stream.write(taken)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.truncate(segment.path, keep)
+        if segment.first > size:
+            segment.path.unlink()
+    sync_folder(folder)
+    return len(taken)
