@@ -35,6 +35,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The admin port's key, resolved; never printed."""
     database: str | None = None
     """The database's URL, resolved; never printed. None: the embedded one."""
+    audit_keys: tuple[str | None, str | None] | None = None
+    """The signing key of the audit trail and the one before it, resolved; never printed. None: nothing was loaded."""
 
     def __repr__(self) -> str:
         return f"Loaded({self.file}, {len(self.problems)} problems)"
@@ -143,6 +145,7 @@ def _compiled(
         snapshot=snapshot,
         admin_key=_quietly(config.admin.key, world),
         database=_quietly(config.database, world),
+        audit_keys=(_quietly(config.audit.signing_key, world), _quietly(config.audit.old_signing_key, world)),
     )
 
 

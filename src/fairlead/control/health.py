@@ -34,6 +34,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     config_error: str | None
     limits: str
     """`ok`, or why limits are counted by this machine alone."""
+    audit: str
+    """`ok`, or why the audit trail cannot be written."""
     secrets: list[Told]
     """References that come over the network; values are never among them."""
     workers: list[WorkerHealth]
@@ -48,6 +50,7 @@ class Health:
         self._error: str | None = None
         self._secrets: list[Told] = []
         self._trouble: Callable[[], str] = str
+        self._audit: Callable[[], str] = str
 
     def accepted(self, version: str) -> None:
         self._version, self._error = version, None
@@ -59,6 +62,10 @@ class Health:
     def limits(self, trouble: Callable[[], str]) -> None:
         """Who tells why the shared state cannot be reached."""
         self._trouble = trouble
+
+    def audit(self, trouble: Callable[[], str]) -> None:
+        """Who tells why the audit trail cannot be written."""
+        self._audit = trouble
 
     def rejected(self, problems: str) -> None:
         self._error = problems
@@ -88,6 +95,7 @@ class Health:
             config_version=self._version,
             config_error=self._error,
             limits=self._trouble() or "ok",
+            audit=self._audit() or "ok",
             secrets=self._secrets,
             workers=workers,
         )

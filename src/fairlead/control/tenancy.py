@@ -10,8 +10,11 @@ import os
 import time
 
 from fairlead.canonical.limits import Rule
+from fairlead.control.accounts import Author
 from fairlead.control.admin import Entry
 from fairlead.control.alerts import Alerts
+from fairlead.control.audit_changes import AuditChanges
+from fairlead.control.auditing import Auditing
 from fairlead.control.configuring import Configuring
 from fairlead.control.desk import Desk
 from fairlead.control.health import Health
@@ -41,7 +44,9 @@ log = logging.getLogger("fairlead.control")
 class Tenancy:
     """From the first look at the database to the last."""
 
-    def __init__(self, post: TenancyPost, board: Board, config: Configuring, health: Health) -> None:
+    def __init__(
+        self, post: TenancyPost, board: Board, config: Configuring, health: Health, auditing: Auditing
+    ) -> None:
         self._post = post
         self._config = config
         self._health = health
@@ -49,7 +54,15 @@ class Tenancy:
         self._index = KeyWriter(post.index)
         self._desk = Desk("admin")
         self._follower = Follower(self._database, self._index, board)
-        self._keyring = Keyring(self._database, lambda: config.serving.pepper, terms=self._terms, clock=time.time)
+        self._changes = AuditChanges(self._database, auditing.custodian, post.machine)
+        self._keyring = Keyring(
+            self._database,
+            lambda: config.serving.pepper,
+            terms=self._terms,
+            clock=time.time,
+            author=Author("admin", post.machine),
+            may_change=auditing.may_change,
+        )
         self._ledger = Ledger(post.journals, self._database, post.machine)
         self._journal = Journal(
             post.journals / f"lost-{time.time_ns() // 1_000_000}.journal", asyncio.get_running_loop()
@@ -60,7 +73,7 @@ class Tenancy:
 
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers about keys and tenants."""
-        keys = KeyEntries(self._keyring, self._desk, self._follower.nudge)
+        keys = KeyEntries(self._keyring, self._desk, self._changed)
         return (*keys.entries(), *StandingEntries(self._config, self._keyring, self._desk, self.standings).entries())
 
     async def start(self) -> None:
@@ -93,8 +106,19 @@ class Tenancy:
         """Follows keys, journals and leases until it is cancelled."""
         sweeper = Sweeper(self._state, self._ledger, self._journal, machine=self._post.machine, slots=self._slots)
         async with asyncio.TaskGroup() as group:
-            for work in (self._follower.run(), self._ledger.run(), self._alerts.run(), sweeper.run(time.time)):
+            for work in (
+                self._follower.run(),
+                self._ledger.run(),
+                self._alerts.run(),
+                self._changes.run(),
+                sweeper.run(time.time),
+            ):
                 group.create_task(work)
+
+    def _changed(self) -> None:
+        """A key was changed on the admin port."""
+        self._follower.nudge()
+        self._changes.nudge()
 
     def heed(self, notice: Notice) -> None:
         """A worker needs a budget's past, or tells that one is used up to a degree."""
@@ -128,6 +152,8 @@ class Tenancy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._changes.catch_up()
+        await self._changes.close()
         await self._ledger.catch_up()
         await self._ledger.close()
         await self._follower.close()
