@@ -111,8 +111,8 @@ def test_a_newer_schema_is_left_alone(database: Database) -> None:
 
 
 def test_a_schema_that_is_behind_waits_for_the_operator(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _scripts: "0002")
-    with pytest.raises(DatabaseError, match=r"has schema 0001, not 0002; run 'fairlead migrate'$"):
+    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _scripts: "9998")
+    with pytest.raises(DatabaseError, match=r"has schema 0003, not 9998; run 'fairlead migrate'$"):
         schema.prepare(database)
 
 
