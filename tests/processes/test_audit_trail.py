@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.processes.family import ROOT, Family, fetch, serving
-from tests.processes.test_processes import ENVIRON, config, fakes
+from tests.processes.test_processes import ENVIRON, children, config, fakes, listens, reachable
 
 from fairlead.audit.entry import decode
 from fairlead.audit.segments import lines_of, segments_of
@@ -157,11 +157,10 @@ def test_every_answer_is_in_the_trail_once_however_often_control_is_killed(file:
                 status, headers, _ = family.chat()
                 assert status == 200
                 asked.append(headers["x-request-id"])
-            control = [
-                line["pid"] for line in family.lines if line["event"] == "started" and line["child"] == "control"
-            ]
-            os.kill(control[-1], signal.SIGKILL)
-            family.until(lambda: sum(line["event"] == "config_published" for line in family.lines) > round_ + 1)  # noqa: B023
+            port = int(family.admin.rsplit(":", 1)[1])
+            os.kill(next(pid for pid in children(family.process.pid) if listens(pid, port)), signal.SIGKILL)
+            family.event("child_died", round_ + 1)
+            family.until(lambda: reachable(port), "control did not come back")  # noqa: B023
         family.until(lambda: family.health()["audit"] == "ok")
         family.until(lambda: actions(data).count("request") >= len(asked))
     found = [one["request"] for one in entries(data) if one["action"] == "request"]
