@@ -22,7 +22,7 @@ from fairlead.audit.keys import old_seed, own_seed
 from fairlead.audit.note import Checkpoint, NoteError, Signer, claimed, opened
 from fairlead.audit.segments import cut, lines_of, segments_of
 from fairlead.audit.subjects import Subjects
-from fairlead.audit.trail import POSITIONS, Begun, Positions, Trail
+from fairlead.audit.trail import POSITIONS, Begun, Positions, Trail, positions_text
 from fairlead.audit.tree import Frontier, peaks_of
 from fairlead.audit.verify import is_torn, verify
 from fairlead.audit.walk import NEW_KEY, OPENED, BadEntryError, Walk, rotation_text
@@ -260,9 +260,10 @@ class _Opening:
         size = self._hashes.frontier.size
         own = Checkpoint(self._terms.origin, size, self._hashes.frontier.root())
         notes = list(self._terms.told)
+        signed = {claimed(note).size for note in self._notes()}
         for witness in self._terms.witnesses:
             with contextlib.suppress(OSError):  # one that is away stops nothing
-                notes += witnesses.held(witness, own.origin, size)
+                notes += witnesses.held(witness, own.origin, size, signed)
         keys = [signer.verifier for signer in (self._signer, self._before) if signer]
         found = witnesses.against(notes, (own, self._hashes.subtree), keys)
         if self.accepted is not None and self.accepted.kind in SET_ASIDE:
@@ -291,9 +292,13 @@ class _Opening:
         return Positions(size, journals, frozenset(outbox))
 
     def _kept(self, size: int) -> Positions:
+        """What was kept of the first entries, if a key of the trail has signed it; else they are all read again."""
         try:
-            kept = msgspec.json.decode((self._folder / POSITIONS).read_bytes(), type=Positions)
-        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+            said, _, signature = (self._folder / POSITIONS).read_bytes().rpartition(b"\n")
+            message, raw = positions_text(self._terms.origin, said), base64.b64decode(signature, validate=True)
+            keys = [signer.verifier for signer in (self._signer, self._before) if signer]
+            kept = msgspec.json.decode(said, type=Positions) if any(k.verifies(message, raw) for k in keys) else None
+        except (FileNotFoundError, ValueError, msgspec.MsgspecError):
             kept = None
         return kept if kept is not None and kept.size <= size else Positions(0, {}, frozenset())
 

@@ -4,6 +4,7 @@ One process at a time has it (`opening.open_trail`), and any of its threads may 
 may do what.
 """
 
+import base64
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,11 @@ class Positions(msgspec.Struct, frozen=True):
     journals: dict[str, int]
     outbox: frozenset[int]
     """Entries of the database that are in the trail and may still be in the database."""
+
+
+def positions_text(origin: str, said: bytes) -> bytes:
+    """What is signed of the positions, so that it can be taken for nothing else."""
+    return f"fairlead audit positions\n{origin}\n".encode() + said
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +128,7 @@ class Trail:
             self._length = checkpoints.keep(self.folder, note, self._length)
             self.latest, self.signed = note, size
             kept = Positions(size, self.journals, frozenset(self.outbox))
-            checkpoints.replace(self.folder / POSITIONS, msgspec.json.encode(kept))
+            self._keep_positions(msgspec.json.encode(kept))
             return True
 
     def check(self) -> None:
@@ -154,6 +160,11 @@ class Trail:
             self._hashes.close()
             self.subjects.close()
             os.close(self._lock)
+
+    def _keep_positions(self, said: bytes) -> None:
+        # Signed: a position that somebody else has written would leave a part of a journal out, or take it twice.
+        signature = base64.b64encode(self.signer.raw(positions_text(self.origin, said)))
+        checkpoints.replace(self.folder / POSITIONS, said + b"\n" + signature)
 
     def _note(self, drafts: Sequence[Entry]) -> None:
         for draft in drafts:

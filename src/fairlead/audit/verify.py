@@ -96,10 +96,13 @@ class _Verification:
         if size == 0:
             return Finding(0, 1, "there is a checkpoint of no entries, which is never signed here")
         last = self._sizes[-1] if self._sizes else 0
-        for number, line in lines_of(self._folder):
+        lines = lines_of(self._folder)
+        for number, line in lines:
             if number != walk.size:
                 raise BadEntryError(walk.size, f"it is missing: entry {number} comes next")
             if is_torn(line) and walk.size >= last:
+                if next(lines, None) is not None:
+                    raise BadEntryError(walk.size, "it is torn, and others follow")
                 self._torn = True
                 return None
             walk.take(line, next(kept, None))

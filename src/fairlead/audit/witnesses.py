@@ -5,7 +5,8 @@ A witness that is a directory has a folder for each trail with a file for each s
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
@@ -35,9 +36,11 @@ def copy(witness: Path, note: str) -> None:
     replace(place / LATEST, note.encode())
 
 
-def held(witness: Path, origin: str, size: int) -> Iterator[str]:
-    """What a directory has to say to a trail of `size` entries: every larger checkpoint, and the newest not larger.
+def held(witness: Path, origin: str, size: int, signed: Collection[int]) -> Iterator[str]:
+    """What a directory has to say to a trail of `size` entries that has signed checkpoints of these sizes.
 
+    Its newest, and every one that the trail does not know: one that is larger, one of a size that it has not signed
+    (it was rolled back while the witness was away, and has gone on), one of several that are of the same size.
     Raises OSError.
     """
     place = place_of(witness, origin)
@@ -45,8 +48,9 @@ def held(witness: Path, origin: str, size: int) -> Iterator[str]:
         return
     sizes = {path: int(match.group(1)) for path in place.iterdir() if (match := _NAME.fullmatch(path.name))}
     newest = max((found for found in sizes.values() if found <= size), default=-1)
+    times = Counter(sizes.values())
     for path, found in sorted(sizes.items()):
-        if found > size or found == newest:
+        if found > size or found == newest or found not in signed or times[found] > 1:
             yield path.read_text(errors="replace")
     with contextlib.suppress(FileNotFoundError):
         yield (place / LATEST).read_text(errors="replace")
