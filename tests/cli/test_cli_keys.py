@@ -171,13 +171,13 @@ def test_migrate_makes_and_checks(say: Any, folder: Path) -> None:
     checked = say("migrate", "--check")
     message = "the database .fairlead/fairlead.db has no tables yet; run 'fairlead migrate'\n"
     assert (checked.status, checked.out) == (1, message)
-    assert say("migrate").out == ".fairlead/fairlead.db: schema 0001\n"
+    assert say("migrate").out == ".fairlead/fairlead.db: schema 0003\n"
     assert say("migrate", "--check").status == 0
     assert say("migrate", "--check", "--json").json == {
         "database": ".fairlead/fairlead.db",
         "state": "current",
-        "found": "0001",
-        "wanted": "0001",
+        "found": "0003",
+        "wanted": "0003",
     }
 
 

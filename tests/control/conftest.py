@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from tests.databases import database, opened, place, postgres_server
 
+from fairlead.control.accounts import Author
 from fairlead.control.keyring import Keyring
 from fairlead.control.wishes import Terms
 from fairlead.database.engine import Database
@@ -26,9 +27,11 @@ def now() -> list[float]:
 
 @pytest.fixture
 def keyring(database: Database, now: list[float]) -> Keyring:
-    return Keyring(database, lambda: PEPPER, terms=lambda: TERMS, clock=lambda: now[0])
+    return Keyring(database, lambda: PEPPER, terms=lambda: TERMS, clock=lambda: now[0], author=Author("admin", "m1"))
 
 
 @pytest.fixture
 def keyring_on(now: list[float]) -> Callable[[Database], Keyring]:
-    return lambda database: Keyring(database, lambda: PEPPER, terms=lambda: TERMS, clock=lambda: now[0])
+    return lambda database: Keyring(
+        database, lambda: PEPPER, terms=lambda: TERMS, clock=lambda: now[0], author=Author("admin", "m1")
+    )

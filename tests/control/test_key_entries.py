@@ -14,6 +14,7 @@ from tests.key_reader import KeyReader, key_reader
 
 from fairlead.canonical.credential import is_well_formed, mac
 from fairlead.control import keys as following
+from fairlead.control.accounts import Author
 from fairlead.control.admin import Admin, refuse
 from fairlead.control.desk import Desk
 from fairlead.control.key_entries import KeyEntries
@@ -36,7 +37,7 @@ async def api(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     index = KeyWriter(tmp_path / "index")
     follower = Follower(database, index, Board(1))
     desk = Desk("admin")
-    keyring = Keyring(database, lambda: PEPPER, terms=lambda: TERMS, clock=time.time)
+    keyring = Keyring(database, lambda: PEPPER, terms=lambda: TERMS, clock=time.time, author=Author("admin"))
     entries = KeyEntries(keyring, desk, follower.nudge).entries()
     await follower.catch_up()
     following_it = asyncio.create_task(follower.run())

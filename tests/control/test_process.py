@@ -11,6 +11,7 @@ from tests.control.secrets.servers import ROOT_TOKEN, Bao, bao
 
 from fairlead.config.load import load
 from fairlead.config.secrets import Fetched
+from fairlead.control.audit_post import AuditPost
 from fairlead.control.configuring import ConfigPost
 from fairlead.control.process import Control, Post
 from fairlead.control.secrets import safe
@@ -69,6 +70,7 @@ async def control(vault: Bao, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
                 journals=tmp_path / "journal",
                 machine="m1",
             ),
+            audit=AuditPost(folder=tmp_path / "audit", private=tmp_path / "audit-private", machine="m1"),
         )
         running = Control(post, Board(1))
         task = asyncio.create_task(running.run())

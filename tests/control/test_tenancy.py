@@ -26,9 +26,10 @@ async def test_a_state_that_cannot_be_opened_ends_the_start_with_a_word_and_no_s
         journals=tmp_path / "journal",
         machine="m",
     )
+    auditing: Any = SimpleNamespace(custodian=None, may_change=lambda: None)
     config: Any = SimpleNamespace(serving=SimpleNamespace(sharing=Sharing(state=url)))
     board = Board(1)
-    tenancy = Tenancy(post, board, config, Health(board))
+    tenancy = Tenancy(post, board, config, Health(board), auditing)
     with pytest.raises(SystemExit) as stop:
         await tenancy.start()
     assert stop.value.code == os.EX_CONFIG

@@ -22,6 +22,7 @@ from tests.valkey import valkey
 
 from fairlead.config.load import load
 from fairlead.config.secrets import Fetched
+from fairlead.control.audit_post import AuditPost
 from fairlead.control.configuring import ConfigPost, Kept
 from fairlead.control.process import Post
 from fairlead.control.secrets.store import Machine
@@ -351,6 +352,7 @@ def test_no_repr_shows_a_secret(tmp_path: Path) -> None:
         admin_key=loaded.admin_key,
         config=config_post,
         tenancy=tenancy,
+        audit=AuditPost(folder=tmp_path, private=tmp_path, machine="m"),
     )
     kept = Kept(loaded.snapshot, dict(fetched.values))
     for thing in (

@@ -17,6 +17,7 @@ from fairlead.config.load import ENVIRONMENT, Loaded
 from fairlead.config.secrets import Fetched
 from fairlead.config.units import Address, is_loopback
 from fairlead.control import process as control
+from fairlead.control.audit_post import AuditPost
 from fairlead.control.configuring import ConfigPost, ConfigRejectedError
 from fairlead.control.secrets.store import Machine
 from fairlead.control.tenancy_post import TenancyPost
@@ -72,6 +73,14 @@ class Folders(msgspec.Struct, frozen=True):
         return self.data / "state" / "limits"
 
     @property
+    def audit(self) -> Path:
+        return self.data / "audit"
+
+    @property
+    def audit_private(self) -> Path:
+        return self.data / "audit-private"
+
+    @property
     def keys(self) -> Path:
         return self.data / "state" / "keys"
 
@@ -100,6 +109,7 @@ def control_post(plan: Plan, listen: Address, folders: Folders, *, lifeline: int
             journals=folders.journals,
             machine=folders.machine,
         ),
+        audit=AuditPost(folder=folders.audit, private=folders.audit_private, machine=folders.machine),
     )
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from fairlead.cli.output import print_json, print_table
-from fairlead.cli.stores import UnusableError, store_of
+from fairlead.cli.stores import UnusableError, machine_of, store_of
 from fairlead.config.units import parse_duration
+from fairlead.control.accounts import Author
 from fairlead.control.keyring import DEFAULT_OVERLAP, Keyring, Listed, Made, Shown
 from fairlead.control.wishes import RefusedError, Wish, read, terms_of
 from fairlead.database import schema
@@ -43,7 +44,8 @@ def _keyring(args: argparse.Namespace) -> Iterator[Keyring]:
     try:
         schema.prepare(database)
         terms = terms_of(store.config)
-        yield Keyring(database, lambda: store.pepper, terms=lambda: terms, clock=time.time)
+        author = Author("cli", machine_of(store.place.data))
+        yield Keyring(database, lambda: store.pepper, terms=lambda: terms, clock=time.time, author=author)
     finally:
         database.close()
 

@@ -37,3 +37,11 @@ def store_of(args: argparse.Namespace) -> Store:
         raise UnusableError("nothing is done: the configuration has errors")
     place = Place(data=Path(args.data or loaded.config.data), url=loaded.database)
     return Store(config=loaded.config, place=place, pepper=loaded.snapshot.pepper)
+
+
+def machine_of(data: Path) -> str:
+    """What names the gateway of this data folder among others; empty: none has run here yet."""
+    try:
+        return (data / "machine").read_text()
+    except OSError:
+        return ""

@@ -36,6 +36,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The admin port's key, resolved; never printed."""
     database: str | None = None
     """The database's URL, resolved; never printed. None: the embedded one."""
+    audit_keys: tuple[str | None, str | None] | None = None
+    """The signing key of the audit trail and the one before it, resolved; never printed. None: nothing was loaded."""
 
     otlp: Otlp = Otlp()
     """What is sent by OTLP, and where to, headers resolved."""
@@ -148,6 +150,7 @@ def _compiled(
         admin_key=_quietly(config.admin.key, world),
         database=_quietly(config.database, world),
         otlp=otlp_of(config, world, findings),
+        audit_keys=(_quietly(config.audit.signing_key, world), _quietly(config.audit.old_signing_key, world)),
     )
 
 

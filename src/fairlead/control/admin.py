@@ -29,9 +29,13 @@ STATUSES = {
     "too_many_attempts": 429,
     "database_unavailable": 503,
     "state_unavailable": 503,
+    "audit_unavailable": 503,
 }
 """Every code that the admin port answers with; a refusal of the HTTP layer has `invalid_request` and its own status."""
 
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+UNTOLD = frozenset({"too_many_attempts", "audit_unavailable"})
+"""Refusals that the audit trail is not told of: the first of their kind are, or it is the trail that refuses."""
 MOST_GUESSES = 10
 """Wrong admin keys of an address within a minute."""
 MOST_QUERY = 2048
@@ -96,9 +100,19 @@ class Admin:
     """The handler of every exchange on the admin port."""
 
     def __init__(
-        self, entries: Sequence[Entry], key: str | None, clock: Callable[[], float], *, guarded: bool = False
+        self,
+        entries: Sequence[Entry],
+        key: str | None,
+        clock: Callable[[], float],
+        *,
+        guarded: bool = False,
+        refused: Callable[[str, str, str], None] = lambda *_: None,
     ) -> None:
-        """`guarded`: a key is wanted, also while none is known, when nobody is let in."""
+        """`guarded`: a key is wanted, also while none is known, when nobody is let in.
+
+        `refused` is told the method, the path and the code of every change that is refused.
+        """
+        self._refused = refused
         self._entries = [(entry, entry.path.split("/")) for entry in entries]
         self._guarded = guarded
         self._expected: bytes | None = None
@@ -118,14 +132,20 @@ class Admin:
             if entry is None or not entry[0].open:
                 self._check(exchange)
             if entry is None:
-                _refuse_way(exchange, [one.method for one, _ in found])
+                code = _refuse_way(exchange, [one.method for one, _ in found])
+                self._tell(exchange, code)
             else:
                 answer = await entry[0].run(Call(exchange, entry[1]))
                 exchange.send(answer.status, *answer.encoded())
         except RefusedError as refused:
+            self._tell(exchange, refused.code)
             _send_error(exchange, refused.code, str(refused), param=refused.param)
         except DatabaseError as error:
             _send_error(exchange, "database_unavailable", str(error))
+
+    def _tell(self, exchange: Exchange, code: str) -> None:
+        if exchange.method not in READING and code not in UNTOLD:
+            self._refused(exchange.method, exchange.path, code)
 
     def _at(self, path: str) -> list[tuple[Entry, tuple[str, ...]]]:
         """The entries at `path`, with what stands in their braces."""
@@ -167,12 +187,14 @@ def _asked(exchange: Exchange) -> str:
     return "GET" if exchange.method == "HEAD" else exchange.method
 
 
-def _refuse_way(exchange: Exchange, methods: list[str]) -> None:
+def _refuse_way(exchange: Exchange, methods: list[str]) -> str:
+    """Sends the refusal; its code."""
     if not methods:
         _send_error(exchange, "not_found", "nothing is here; try /healthz or /admin/v1/keys")
-        return
+        return "not_found"
     allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
     _send_error(exchange, "method_not_allowed", f"here one may {allowed}", more=[("allow", allowed)])
+    return "method_not_allowed"
 
 
 def _send_error(

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -71,6 +72,40 @@ class Kept(msgspec.Struct, frozen=True):
         return f"Kept({self.snapshot.version})"
 
 
+class Registrar(Protocol):
+    """Who writes down what becomes of configurations."""
+
+    def configured(self, loaded: Loaded) -> None:
+        """This one compiles."""
+        ...
+
+    async def hindrance(self) -> str:
+        """Why none can be published that is another than the one before; empty: it can."""
+        ...
+
+    def published(self, version: str, generation: int) -> None: ...
+
+    def rejected(self, version: str, problems: str) -> None:
+        """The one of this version stays, for these problems of another."""
+        ...
+
+
+class Unregistered:
+    """Nobody does."""
+
+    def configured(self, loaded: Loaded) -> None:
+        pass
+
+    async def hindrance(self) -> str:
+        return ""
+
+    def published(self, version: str, generation: int) -> None:
+        pass
+
+    def rejected(self, version: str, problems: str) -> None:
+        pass
+
+
 class Configuring:
     """From the first compilation to the last. `publish` sends a snapshot to the workers and gives its generation."""
 
@@ -82,6 +117,7 @@ class Configuring:
         *,
         publish: Callable[[Snapshot], int],
         guard: Callable[[str | None], None],
+        registrar: Registrar | None = None,
     ) -> None:
         """`guard` is told the admin key of each configuration that holds."""
         self._post = post
@@ -89,6 +125,7 @@ class Configuring:
         self._health = health
         self._publish_with = publish
         self._guard = guard
+        self._registrar: Registrar = registrar or Unregistered()
         self._changed = asyncio.Event()
         self._safe = Safe(post.machine, self._changed.set)
         self._rotation = Rotation(probe, self._changed.set, time.monotonic)
@@ -164,7 +201,7 @@ class Configuring:
         except Exception as error:  # the next change of the file must find this process alive
             self._reject(f"the configuration could not be compiled: {type(error).__name__}")
         else:
-            self._accept(loaded)
+            await self._accept(loaded)
         self._health.secrets(self._safe.report())
 
     def _follow(self, loaded: Loaded) -> bool:
@@ -177,8 +214,14 @@ class Configuring:
         self._references = remote_credentials(loaded.config)
         return self._safe.follow(loaded.config.secrets, remote(loaded.config))
 
-    def _accept(self, loaded: Loaded) -> None:
+    async def _accept(self, loaded: Loaded) -> None:
         if loaded.snapshot is None:
+            return
+        self._registrar.configured(loaded)
+        # A change that cannot be written down must not be made. What is served at the start is no change.
+        is_change = self._serving is not None and loaded.snapshot.version != self._serving.version
+        if is_change and (hindrance := await self._registrar.hindrance()):
+            self._reject(hindrance)
             return
         self._health.accepted(loaded.snapshot.version)
         self._guard(loaded.admin_key)
@@ -198,6 +241,7 @@ class Configuring:
     def _reject(self, problems: str) -> None:
         if problems != self._rejected:
             log.error("config_rejected", extra={"problems": problems.splitlines()})
+            self._registrar.rejected(self.serving.version, problems)
         self._rejected = problems
         self._health.rejected(problems)
         self._turn()
@@ -216,6 +260,7 @@ class Configuring:
     def _publish(self, snapshot: Snapshot) -> None:
         generation = self._publish_with(snapshot)
         log.info("config_published", extra={"version": snapshot.version, "generation": generation})
+        self._registrar.published(snapshot.version, generation)
         fixed = [name for name in AT_START if getattr(snapshot.server, name) != getattr(self._post.first.server, name)]
         changed = [f"server.{name}" for name in fixed]
         if self._serving is None:

@@ -37,6 +37,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """`ok`, or why limits are counted by this machine alone."""
     journal: str
     """`ok`, or what is wrong with the journals."""
+    audit: str
+    """`ok`, or why the audit trail cannot be written."""
     secrets: list[Told]
     """References that come over the network; values are never among them."""
     workers: list[WorkerHealth]
@@ -52,6 +54,7 @@ class Health:
         self._secrets: list[Told] = []
         self._trouble: Callable[[], str] = str
         self._damage: Callable[[], str] = str
+        self._audit: Callable[[], str] = str
 
     def accepted(self, version: str) -> None:
         self._version, self._error = version, None
@@ -67,6 +70,10 @@ class Health:
     def journals(self, damage: Callable[[], str]) -> None:
         """Who tells which journals are damaged."""
         self._damage = damage
+
+    def audit(self, trouble: Callable[[], str]) -> None:
+        """Who tells why the audit trail cannot be written."""
+        self._audit = trouble
 
     def rejected(self, problems: str) -> None:
         self._error = problems
@@ -99,6 +106,7 @@ class Health:
             config_error=self._error,
             limits=self._trouble() or "ok",
             journal=NO_ROOM if full else self._damage() or "ok",
+            audit=self._audit() or "ok",
             secrets=self._secrets,
             workers=workers,
         )

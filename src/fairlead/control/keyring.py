@@ -11,11 +11,14 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection
 
+from fairlead.audit.change import encode_change
 from fairlead.canonical import credential
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.config.limits import written_limits
+from fairlead.control.accounts import Author, change_of
 from fairlead.control.wishes import RefusedError, Terms, Wish, checked, one_line
 from fairlead.database import keys as rows
+from fairlead.database import outbox
 from fairlead.database.engine import Database
 from fairlead.database.keys import Key
 
@@ -75,12 +78,17 @@ class Keyring:
         *,
         terms: Callable[[], Terms],
         clock: Callable[[], float],
+        author: Author,
+        may_change: Callable[[], None] = lambda: None,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
+        """`may_change` is asked before a change is made for good; it raises RefusedError where it must not be."""
         self._database = database
         self._pepper = pepper
         self._terms = terms
         self._clock = clock
+        self._author = author
+        self._may_change = may_change
         self._entropy = entropy
 
     def create(self, wish: Wish) -> Made:
@@ -92,6 +100,7 @@ class Keyring:
         minted = credential.mint(self._entropy(credential.ENTROPY))
         with self._database.writing() as connection:
             key = rows.create(connection, Key(id=minted.id, created_at=now, **values), self._mac(minted))
+            self._account(connection, "key.create", key, now)
         return Made(minted.text, _shown(key, now))
 
     def get(self, id: str) -> Shown:  # noqa: A002
@@ -120,7 +129,9 @@ class Keyring:
         values = checked(wish, self._terms(), now)
         with self._database.writing() as connection:
             _living(connection, id)
-            return _shown(_there(rows.change(connection, id, values)), now)
+            key = _there(rows.change(connection, id, values))
+            self._account(connection, "key.update", key, now, changed=sorted(values))
+            return _shown(key, now)
 
     def limited(self, id: str) -> VirtualKey:  # noqa: A002
         """What of the key its limits depend on."""
@@ -132,8 +143,11 @@ class Keyring:
         """Ends the key for good; to revoke it again changes nothing."""
         now = self._clock()
         with self._database.writing() as connection:
-            _existing(connection, id)
-            return _shown(_there(rows.revoke(connection, id, now)), now)
+            before = _existing(connection, id)
+            key = _there(rows.revoke(connection, id, now))
+            if before.revoked_at is None:
+                self._account(connection, "key.revoke", key, now)
+            return _shown(key, now)
 
     def rotate(self, id: str, overlap: float) -> Made:  # noqa: A002
         """Another secret for the key; the one that it has is good for `overlap` seconds more."""
@@ -145,7 +159,14 @@ class Keyring:
             _living(connection, id)
             minted = credential.mint(self._entropy(credential.ENTROPY), id)
             key = _there(rows.rotate(connection, id, self._mac(minted), now=now, until=now + overlap))
+            self._account(connection, "key.rotate", key, now, overlap=round(overlap * 1_000_000))
         return Made(minted.text, _shown(key, now))
+
+    def _account(self, connection: Connection, action: str, key: Key, now: float, **more: Any) -> None:
+        """Has the audit trail told of a change in the change's own transaction."""
+        self._may_change()
+        change = change_of(action, key, at=now, actor=self._author.actor, **more)
+        outbox.add(connection, encode_change(change), self._author.machine, version=key.version)
 
     def _mac(self, minted: credential.Minted) -> bytes:
         pepper = self._pepper()

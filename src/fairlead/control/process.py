@@ -6,16 +6,21 @@ the admin port. Killing it stops no request: workers go on with what they have, 
 
 import asyncio
 import signal
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from fairlead.canonical.routing import Snapshot
+from fairlead.config.records import Journal
 from fairlead.control.admin import Admin, refuse
+from fairlead.control.audit_post import AuditPost
 from fairlead.control.configuring import ConfigPost, Configuring
 from fairlead.control.gauges import Standing
 from fairlead.control.health import Health
 from fairlead.control.issuers import Issuers
+from fairlead.control.projector import Projector
+from fairlead.control.retention import Retention
 from fairlead.control.telling import Telling
 from fairlead.control.tenancy_post import TenancyPost
 from fairlead.http import loop
@@ -28,6 +33,7 @@ from fairlead.state.channel import Notice, Publisher
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fairlead.control.auditing import Auditing
     from fairlead.control.tenancy import Tenancy
 
 FIRST_KEYS = 3.0
@@ -50,6 +56,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the admin port wants a key, also while none is known."""
     config: ConfigPost
     tenancy: TenancyPost
+    audit: AuditPost
 
     def __repr__(self) -> str:
         return f"Post({self.host}:{self.port})"
@@ -66,14 +73,23 @@ class Control:
         self._publisher = Publisher(self.heed)
         self._issuers = Issuers(self._client, self._publish_again)
         self._health = Health(board)
-        self.config = Configuring(post.config, board, self._health, publish=self._publish, guard=self._guard)
-        self._tenancy = _tenancy(post.tenancy, board, self.config, self._health)
+        self._auditing = auditing = _auditing(post, self._client, self._recovered)
+        self._health.audit(lambda: auditing.trouble)
+        self.config = Configuring(
+            post.config, board, self._health, publish=self._publish, guard=self._guard, registrar=auditing
+        )
+        self._tenancy = _tenancy(post.tenancy, board, self.config, self._health, auditing)
         reader = Reader(post.tenancy.journals)
-        standing = Standing(board, self._health, reader, lambda: self._telling.projectors)
+        standing = Standing(board, self._health, reader, self._projectors)
         self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
-        entries = (*self._health.entries(), *self._tenancy.entries(), *self._telling.entries())
+        # Log lines and traces may miss what they have not read in time; nobody else may.
+        readers = (*self._tenancy.projectors, auditing.records, self._telling.metrics)
+        is_short = lambda: any(row.full for row in board.all())  # noqa: E731
+        self._retention = Retention(post.tenancy.journals, readers, self._journaling, is_short)
+        self._health.journals(lambda: self._retention.damage)
+        entries = (*self._health.entries(), *self._tenancy.entries(), *auditing.entries(), *self._telling.entries())
         clock = asyncio.get_running_loop().time
-        self._admin = Admin(entries, post.admin_key, clock, guarded=post.admin_guarded)
+        self._admin = Admin(entries, post.admin_key, clock, guarded=post.admin_guarded, refused=self._auditing.refused)
 
     async def run(self) -> None:
         """Publishes and answers until SIGTERM or the supervisor's end. SIGHUP compiles the configuration anew."""
@@ -83,6 +99,8 @@ class Control:
         running.add_reader(self._post.lifeline, self._orphaned)
         self._publisher.generation = max((figures.generation for figures in self._board.all()), default=0)
         await self.config.start()
+        await self._retention.repair()
+        await self._auditing.start()
         await self._tenancy.start()
         await self._issuers.tried(FIRST_KEYS)
         await self._publisher.listen(self._post.socket)
@@ -92,6 +110,8 @@ class Control:
         await server.drain(1.0)
         await self._telling.close()
         await self._tenancy.close()
+        await self._auditing.close()
+        await self._retention.close()
         await self.config.close()
         self._issuers.close()
         await self._client.close()
@@ -99,14 +119,23 @@ class Control:
 
     async def _until_told_to_stop(self) -> None:
         """Follows everything. What ends by itself ends by a fault: then the supervisor starts another process."""
-        works = (self.config.run(), self._tenancy.run(), self._telling.run(), self._told())
-        tasks = [asyncio.ensure_future(work) for work in works]
+        tasks = [asyncio.ensure_future(work) for work in self._works()]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in done:
             task.result()
+
+    def _works(self) -> tuple[Coroutine[None, None, None], ...]:
+        works = (self.config, self._tenancy, self._auditing, self._telling, self._retention)
+        return *(work.run() for work in works), self._told()
+
+    def _projectors(self) -> tuple[Projector, ...]:
+        return (*self._tenancy.projectors, self._auditing.records, *self._telling.projectors)
+
+    def _journaling(self) -> Journal:
+        return Journal() if self.config.config is None else self.config.config.journal
 
     async def _told(self) -> None:
         await self._stop.wait()
@@ -118,6 +147,10 @@ class Control:
     def _publish_again(self) -> None:
         """The configuration that holds, with the keys that issuers have now."""
         self._publisher.publish(self._issuers.filled(self.config.serving))
+
+    def _recovered(self) -> None:
+        """The audit trail can be written again: a configuration may have waited for it."""
+        self.config.reload()
 
     def _guard(self, key: str | None) -> None:
         self._admin.guard(key)
@@ -137,11 +170,18 @@ class Control:
         self._stop.set()
 
 
-def _tenancy(post: TenancyPost, board: Board, config: Configuring, health: Health) -> "Tenancy":
+def _tenancy(post: TenancyPost, board: Board, config: Configuring, health: Health, auditing: "Auditing") -> "Tenancy":
     """Imported here, in the control process alone: the workers are forked without the drivers of databases."""
     from fairlead.control.tenancy import Tenancy
 
-    return Tenancy(post, board, config, health)
+    return Tenancy(post, board, config, health, auditing)
+
+
+def _auditing(post: Post, client: Client, recovered: Callable[[], None]) -> "Auditing":
+    """Imported here as well: the workers sign nothing."""
+    from fairlead.control.auditing import Auditing
+
+    return Auditing(post.audit, post.tenancy.journals, client, recovered)
 
 
 def control(post: Post, board: Board) -> None:

@@ -19,6 +19,10 @@ LOOK_EVERY = 0.5
 """Seconds between two looks at the journals."""
 
 
+LAST_LOOK = 2.0
+"""Seconds that a projection has at the end for what the journals still hold."""
+
+
 class ProjectionError(Exception):
     """The projection cannot take more for now; nothing is lost. The message says why, without a secret."""
 
@@ -84,7 +88,7 @@ class Projector:
         self._trouble = ""
         return True
 
-    async def close(self, seconds: float) -> None:
+    async def close(self, seconds: float = LAST_LOOK) -> None:
         """Brings in the last that there is, if that can be done in so many seconds, and ends."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -18,8 +18,8 @@ from fairlead.control.projector import Projector
 from fairlead.control.request_lines import RequestLines
 from fairlead.journal.reader import Reader
 
-LAST_LOOK = 2.0
-"""Seconds that each projection has at the end for what the journals still hold."""
+LAST_WORDS = 2.0
+"""Seconds in which what was sent last has to arrive."""
 
 
 class Telling:
@@ -57,11 +57,11 @@ class Telling:
 
     async def close(self) -> None:
         """Tells the last that there is, as far as there is somebody to listen."""
-        await asyncio.gather(*(projector.close(LAST_LOOK) for projector in self.projectors))
+        await asyncio.gather(*(projector.close() for projector in self.projectors))
         await asyncio.to_thread(self._metrics.close)
         for last in (self._traces.close, self._meters.close):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_LOOK):
+                async with asyncio.timeout(LAST_WORDS):
                     await asyncio.to_thread(last)
 
     def _settings(self) -> Observability:

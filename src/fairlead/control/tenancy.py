@@ -10,9 +10,11 @@ import os
 import time
 
 from fairlead.canonical.limits import Rule
-from fairlead.config import records
+from fairlead.control.accounts import Author
 from fairlead.control.admin import Entry
 from fairlead.control.alerts import Alerts
+from fairlead.control.audit_changes import AuditChanges
+from fairlead.control.auditing import Auditing
 from fairlead.control.configuring import Configuring
 from fairlead.control.desk import Desk
 from fairlead.control.health import Health
@@ -20,7 +22,6 @@ from fairlead.control.key_entries import KeyEntries
 from fairlead.control.keyring import Keyring
 from fairlead.control.keys import Follower
 from fairlead.control.ledger import Ledger
-from fairlead.control.retention import Retention
 from fairlead.control.standing_entries import StandingEntries
 from fairlead.control.sweeper import Sweeper
 from fairlead.control.tenancy_post import TenancyPost
@@ -43,7 +44,9 @@ log = logging.getLogger("fairlead.control")
 class Tenancy:
     """From the first look at the database to the last."""
 
-    def __init__(self, post: TenancyPost, board: Board, config: Configuring, health: Health) -> None:
+    def __init__(
+        self, post: TenancyPost, board: Board, config: Configuring, health: Health, auditing: Auditing
+    ) -> None:
         self._post = post
         self._config = config
         self._health = health
@@ -51,19 +54,24 @@ class Tenancy:
         self._index = KeyWriter(post.index)
         self._desk = Desk("admin")
         self._follower = Follower(self._database, self._index, board)
-        self._keyring = Keyring(self._database, lambda: config.serving.pepper, terms=self._terms, clock=time.time)
+        self._changes = AuditChanges(self._database, auditing.custodian, post.machine)
+        self._keyring = Keyring(
+            self._database,
+            lambda: config.serving.pepper,
+            terms=self._terms,
+            clock=time.time,
+            author=Author("admin", post.machine),
+            may_change=auditing.may_change,
+        )
         self._ledger = Ledger(post.journals, self._database, post.machine)
         self._journal = Journal(post.journals, "lost", asyncio.get_running_loop())
-        self._retention = Retention(
-            post.journals, (self._ledger,), self._journaling, lambda: any(row.full for row in board.all())
-        )
         self._state: State
         self._seeding: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._alerts = Alerts(self._ledger.spending)
 
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers about keys and tenants."""
-        keys = KeyEntries(self._keyring, self._desk, self._follower.nudge)
+        keys = KeyEntries(self._keyring, self._desk, self._changed)
         return (*keys.entries(), *StandingEntries(self._config, self._keyring, self._desk, self.standings).entries())
 
     async def start(self) -> None:
@@ -71,8 +79,6 @@ class Tenancy:
 
         Ends the process, and the family with it, where the database's tables are not those of this version.
         """
-        await self._retention.repair()
-        self._health.journals(lambda: self._retention.damage)
         try:
             await self._desk.do(lambda: schema.prepare(self._database))
         except UnfitError as unfit:
@@ -103,10 +109,15 @@ class Tenancy:
                 self._follower.run(),
                 self._ledger.run(),
                 self._alerts.run(),
-                self._retention.run(),
+                self._changes.run(),
                 sweeper.run(time.time),
             ):
                 group.create_task(work)
+
+    def _changed(self) -> None:
+        """A key was changed on the admin port."""
+        self._follower.nudge()
+        self._changes.nudge()
 
     def heed(self, notice: Notice) -> None:
         """A worker needs a budget's past, or tells that one is used up to a degree."""
@@ -140,19 +151,16 @@ class Tenancy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._changes.catch_up()
+        await self._changes.close()
         await self._ledger.catch_up()
         await self._ledger.close()
-        await self._retention.close()
         await self._follower.close()
         await asyncio.to_thread(self._desk.close)
         await self._state.close()
         self._journal.close()
         self._index.close()
         self._database.close()
-
-    def _journaling(self) -> records.Journal:
-        config = self._config.config
-        return records.Journal() if config is None else config.journal
 
     def _slots(self) -> list[str]:
         return [SHARED, NOBODY, *self._config.serving.tenants]

@@ -36,7 +36,7 @@ _MODEL = re.compile(r"[^\s*]*\*|[^\s*]+")
 
 Code = Literal[
     "invalid_request_error", "invalid_json", "invalid_api_key", "cross_origin", "not_found", "conflict",
-    "too_many_attempts", "state_unavailable",
+    "too_many_attempts", "state_unavailable", "audit_unavailable",
 ]  # fmt: skip
 
 

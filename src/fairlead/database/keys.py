@@ -76,7 +76,7 @@ def identity(connection: Connection) -> tuple[str, int]:
 
 def create(connection: Connection, key: Key, mac: bytes) -> Key:
     """Adds `key`, known by `mac`; as it stands then."""
-    key = msgspec.structs.replace(key, version=_next_version(connection))
+    key = msgspec.structs.replace(key, version=next_version(connection))
     connection.execute(insert(keys).values(msgspec.structs.asdict(key)))
     connection.execute(insert(key_secrets).values(mac=mac, key_id=key.id, expires_at=None))
     return key
@@ -139,7 +139,7 @@ def changes_since(connection: Connection, version: int, limit: int = MOST) -> li
     return [Change(key, tuple(secrets.get(key.id, ()))) for key in found]
 
 
-def _next_version(connection: Connection) -> int:
+def next_version(connection: Connection) -> int:
     """The number of this change.
 
     Its row stays locked until the transaction ends, so writers come one after the other, and whoever has seen a version
@@ -150,7 +150,7 @@ def _next_version(connection: Connection) -> int:
 
 
 def _write(connection: Connection, id: str, values: dict[str, Any]) -> Key | None:  # noqa: A002
-    values = {**values, "version": _next_version(connection)}
+    values = {**values, "version": next_version(connection)}
     row = connection.execute(update(keys).where(keys.c.id == id).values(values).returning(keys)).mappings()
     found = row.one_or_none()
     return None if found is None else _key(found)

@@ -93,3 +93,12 @@ journal_positions = Table(
     Column("position", BigInteger, nullable=False),
 )
 """Up to where a journal file is in `spend`."""
+
+audit_outbox = Table(
+    "audit_outbox",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("machine", Text, nullable=False),
+    Column("entry", Text, nullable=False),
+)
+"""Audit entries that are not in a trail yet. `machine` is whose trail; empty: whichever comes first."""

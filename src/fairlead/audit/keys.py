@@ -1,0 +1,50 @@
+"""The signing keys that a machine made for itself, in files that only their owner may read.
+
+It must not know keys that come from elsewhere.
+"""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from fairlead.audit.note import pem_of, seed_of
+
+CURRENT, OLD = "signing-key.pem", "signing-key.old.pem"
+
+
+def own_seed(private: Path) -> bytes:
+    """The key in this folder, which is made where there is none. Raises OSError or NoteError."""
+    path = private / CURRENT
+    if not path.exists():
+        private.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(path, pem_of(secrets.token_bytes(32)))
+    return seed_of(path.read_text())
+
+
+def old_seed(private: Path) -> bytes | None:
+    """The one before it; None: there was none."""
+    path = private / OLD
+    return seed_of(path.read_text()) if path.exists() else None
+
+
+def rotate(private: Path) -> None:
+    """Makes another key; the one so far stays to sign the change. Raises OSError or NoteError."""
+    current = private / CURRENT
+    own_seed(private)
+    beside = private / f"{CURRENT}.new"
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()
+    _write(beside, pem_of(secrets.token_bytes(32)))
+    (private / f"{OLD}.new").unlink(missing_ok=True)
+    os.link(current, private / f"{OLD}.new")
+    (private / f"{OLD}.new").replace(private / OLD)
+    beside.replace(current)
+
+
+def _write(path: Path, text: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
