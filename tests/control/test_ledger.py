@@ -9,7 +9,8 @@ import pytest
 
 from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Limit, Rule, rule
 from fairlead.canonical.routing import RequestRecord
-from fairlead.control.ledger import HOUR, Ledger, records_of
+from fairlead.control.ledger import Ledger
+from fairlead.control.tally import HOUR
 from fairlead.database import spend
 from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError
@@ -18,9 +19,13 @@ from fairlead.journal import Journal, encode
 NOON = 1_790_000_000 // 86_400 * 86_400 + 12 * HOUR
 
 
+def ledger_of(database: Database, folder: Path, machine: str = "m1") -> Ledger:
+    return Ledger(folder / "journal", database.place, machine, lambda: 86_400.0)
+
+
 @pytest.fixture
 async def ledger(database: Database, tmp_path: Path) -> AsyncIterator[Ledger]:
-    made = Ledger(tmp_path / "journal", database, "m1")
+    made = ledger_of(database, tmp_path)
     yield made
     await made.close()
 
@@ -72,7 +77,7 @@ async def test_what_was_read_counts_once_and_what_comes_later_is_added(
     assert await ledger.catch_up()
     assert await ledger.catch_up()
     write(tmp_path, record(3))
-    another = Ledger(tmp_path / "journal", database, "m1")
+    another = ledger_of(database, tmp_path)
     assert await spent(another, budget("tenant", "acme")) == 21
     assert await spent(ledger, budget("tenant", "acme")) == 21
     await another.close()
@@ -81,7 +86,7 @@ async def test_what_was_read_counts_once_and_what_comes_later_is_added(
 async def test_two_machines_may_have_journals_of_one_name(database: Database, tmp_path: Path) -> None:
     for machine in ("m1", "m2"):
         write(tmp_path / machine, record(1))
-        one = Ledger(tmp_path / machine / "journal", database, machine)
+        one = ledger_of(database, tmp_path / machine, machine)
         await one.catch_up()
         await one.close()
     with database.reading() as connection:
@@ -127,29 +132,22 @@ async def test_a_database_that_is_down_loses_nothing_and_is_told_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def down() -> Any:
+    def down(_database: Database) -> Any:
         raise DatabaseError("the database is down")
 
     write(tmp_path, record(1))
     with monkeypatch.context() as patch:
-        patch.setattr(database, "writing", down)
+        patch.setattr(Database, "writing", down)
         assert [await ledger.catch_up() for _ in range(3)] == [False] * 3
         assert await ledger.spending(budget("tenant", "acme"), NOON * SECOND) is None
     assert await spent(ledger, budget("tenant", "acme")) == 7
-    assert [one.message for one in caplog.records if one.message.startswith("ledger")] == ["ledger_down"]
-
-
-def test_a_journal_is_read_in_pieces_and_up_to_its_torn_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = [encode(record(number)) for number in range(10, 31)]
-    monkeypatch.setattr("fairlead.control.ledger.AT_ONCE", 3 * len(frames[0]) // 2)
-    path = tmp_path / "requests.journal"
-    path.write_bytes(b"".join(frames)[:-1])
-    assert [one.id for one in records_of(path)] == [f"r{number}" for number in range(10, 30)]
+    told = [one.message for one in caplog.records if one.message.startswith("projection")]
+    assert told == ["projection_down"]
 
 
 async def test_two_ledgers_of_one_name_count_nothing_twice(database: Database, tmp_path: Path) -> None:
     """Machines with one data folder's copy have one name: neither may die of the other."""
-    ledgers = [Ledger(tmp_path / "journal", database, "m1") for _ in range(2)]
+    ledgers = [ledger_of(database, tmp_path) for _ in range(2)]
     for number in range(1, 4):
         write(tmp_path, record(number))
         assert [await one.catch_up() for one in ledgers] == [True, True]

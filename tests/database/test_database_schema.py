@@ -19,7 +19,7 @@ from fairlead.database.place import DatabaseError, Place
 from fairlead.database.tables import metadata
 
 ROOT = Path(__file__).parents[2]
-HEAD = schema.Standing("current", "0001", "0001")
+HEAD = schema.Standing("current", "0002", "0002")
 Opened = Callable[[Place], Database]
 
 CRASHES = """
@@ -107,12 +107,12 @@ def test_a_newer_schema_is_left_alone(database: Database) -> None:
             DatabaseError, match=r"was made by a newer Fairlead \(schema 9999\); install that one again"
         ):
             refused(database)
-    assert schema.standing(database) == schema.Standing("newer", "9999", "0001")
+    assert schema.standing(database) == schema.Standing("newer", "9999", "0002")
 
 
 def test_a_schema_that_is_behind_waits_for_the_operator(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _scripts: "0002")
-    with pytest.raises(DatabaseError, match=r"has schema 0001, not 0002; run 'fairlead migrate'$"):
+    monkeypatch.setattr(ScriptDirectory, "get_current_head", lambda _scripts: "0003")
+    with pytest.raises(DatabaseError, match=r"has schema 0002, not 0003; run 'fairlead migrate'$"):
         schema.prepare(database)
 
 
@@ -150,4 +150,4 @@ def test_a_migration_waits_for_the_lock_and_says_so_when_it_cannot_have_it(
 
 def test_there_is_one_line_of_migrations() -> None:
     heads = ScriptDirectory.from_config(schema._config()).get_heads()
-    assert heads == ["0001"]
+    assert heads == ["0002"]

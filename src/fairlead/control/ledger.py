@@ -1,66 +1,59 @@
-"""The ledger: what every tenant, key, model and so on has spent, brought from this machine's journals to the database.
+"""The ledger: what every tenant, key, model and so on has spent, as the database has it after one more look.
 
-It knows records and hours. It must not know which budgets there are: a new one finds its past here as well. A journal
-counts once, however often a machine dies in the middle: its position moves in the transaction that adds what was read.
+It drives this machine's records into the database (`request_log`) and answers from there. It must not know which
+budgets there are: a new one finds its past here as well.
 """
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from fairlead.canonical.limits import SECOND, Rule
 from fairlead.canonical.routing import RequestRecord
 from fairlead.control.desk import Desk
+from fairlead.control.projector import Projector
+from fairlead.control.request_log import RequestLog
+from fairlead.control.tally import HOUR, subject_of
 from fairlead.database import spend
-from fairlead.database.engine import Database
-from fairlead.database.place import DatabaseError
-from fairlead.journal import Frames
-from fairlead.policy.rules import Spender, spender_of, spenders
+from fairlead.database.engine import Database, Patience
+from fairlead.database.place import DatabaseError, Place
+from fairlead.journal.reader import Reader
+from fairlead.policy.rules import Spender, spender_of
 from fairlead.state.port import Spending
 
 log = logging.getLogger("fairlead.control")
 
-READ_EVERY = 0.5
-"""Seconds between two looks at the journals."""
-AT_ONCE = 8 * 1024 * 1024
-"""Bytes of a journal that are read into memory together."""
-HOUR = 3600
+PATIENCE = Patience(busy=1.0)
+"""The journal is the queue: where another writer has the database, the next look goes on."""
+PRUNE_EVERY = 600.0
+"""Seconds between two looks for what is too old."""
 RECENT = 600.0
 """Seconds of the newest journals that may hold the record of a hold whose lease has just run out."""
 
 
 class Ledger:
-    """One machine's way into the ledger. `machine` tells its journals from those of others in the same database."""
+    """One machine's records in the database. `keep`: how many seconds a request stays in the request log."""
 
-    def __init__(self, journals: Path, database: Database, machine: str) -> None:
+    def __init__(self, journals: Path, place: Place, machine: str, keep: Callable[[], float]) -> None:
         self._journals = journals
-        self._database = database
-        self._machine = machine
+        self._reader = Reader(journals)
+        self._database = Database(place, PATIENCE)
+        self._request_log = RequestLog(self._database, machine)
+        self.projector = Projector(self._reader, self._request_log)
         self._desk = Desk("ledger")
-        self._positions: dict[str, int] | None = None
-        self._trouble = False
+        self._keep = keep
 
     async def run(self) -> None:
-        """Keeps the ledger up to date until it is cancelled."""
-        while True:
-            await self.catch_up()
-            await asyncio.sleep(READ_EVERY)
+        """Keeps the ledger up to date, and what is in it young enough, until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.projector.run())
+            group.create_task(self._prune_for_ever())
 
     async def catch_up(self) -> bool:
         """Brings in everything that the journals have now. False: the database cannot be used; nothing is lost."""
-        try:
-            await self._desk.do(self._read_on)
-        except (DatabaseError, OSError, spend.AlreadyReadError) as error:
-            if not self._trouble:
-                log.error("ledger_down", extra={"reason": str(error)})
-            self._trouble, self._positions = True, None
-            return False
-        if self._trouble:
-            log.info("ledger_up")
-        self._trouble = False
-        return True
+        return await self.projector.catch_up()
 
     async def spending(self, rule: Rule, now: int) -> Spending | None:
         """What a budget's subject has spent in what may be its period at `now`; None: it cannot be told now."""
@@ -78,82 +71,32 @@ class Ledger:
         """The records of this machine's newest journals that ended one of these holds."""
         return await self._desk.do(lambda: self._found(holds))
 
+    async def prune(self, now: float) -> None:
+        """Drops what is too old, a little at a time, so that records go in meanwhile."""
+        try:
+            while await self._desk.do(lambda: self._request_log.prune(now, self._keep())):
+                pass
+            await self._desk.do(lambda: self._request_log.forget(self._reader.sizes()))
+        except (DatabaseError, OSError) as error:
+            log.warning("prune_failed", extra={"reason": str(error)})
+
     async def close(self) -> None:
+        await self.projector.close()
         await asyncio.to_thread(self._desk.close)
+        self._database.close()
+
+    async def _prune_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_EVERY)
+            await self.prune(time.time())
 
     def _spent(self, whose: Spender, since: int) -> list[spend.Spent]:
         with self._database.reading() as connection:
-            return spend.spent(connection, [(whose.scope, _subject(whose))], since)
-
-    def _read_on(self) -> None:
-        """All there is. A control process that is ending may have read on meanwhile: then from where it is now."""
-        try:
-            self._read_all()
-        except spend.AlreadyReadError:
-            self._positions = None
-            self._read_all()
-
-    def _read_all(self) -> None:
-        if self._positions is None:
-            with self._database.reading() as connection:
-                self._positions = spend.positions(connection)
-        for path in sorted(self._journals.glob("*.journal")):
-            name = f"{self._machine}/{path.name}"
-            while self._read(path, name, self._positions):
-                pass
-
-    def _read(self, path: Path, name: str, positions: dict[str, int]) -> bool:
-        """Brings in what follows the journal's position; whether there may be more."""
-        start = positions.get(name, 0)
-        if path.stat().st_size <= start:
-            return False
-        with path.open("rb") as stream:
-            stream.seek(start)
-            data = stream.read(AT_ONCE)
-        frames = Frames(data)
-        rows = list(rows_of(frames))
-        if not frames.end:
-            return False
-        end = start + frames.end
-        with self._database.writing() as connection:
-            spend.add(connection, rows, [spend.Advance(name, start, end)])
-        positions[name] = end
-        return len(data) == AT_ONCE
+            return spend.spent(connection, [(whose.scope, subject_of(whose))], since)
 
     def _found(self, holds: set[str]) -> dict[str, RequestRecord]:
-        paths = [(path.stat().st_mtime, path) for path in self._journals.glob("*.journal")]
-        newest = max((at for at, _ in paths), default=0.0)
-        found: dict[str, RequestRecord] = {}
-        for at, path in paths:
-            if at >= newest - RECENT:
-                found.update((one.hold, one) for one in records_of(path) if one.hold in holds)
-        return found
-
-
-def records_of(path: Path) -> Iterator[RequestRecord]:
-    """Every record of a journal. A worker writes one for as long as it lives, so it is never read as a whole."""
-    start = 0
-    with path.open("rb") as stream:
-        while True:
-            stream.seek(start)
-            frames = Frames(stream.read(AT_ONCE))
-            yield from frames
-            if not frames.end:
-                return
-            start += frames.end
-
-
-def rows_of(records: Frames) -> Iterator[spend.Spent]:
-    """What records add to the ledger: each hour's sum for everyone who could have paid."""
-    sums: Counter[tuple[Spender, int]] = Counter()
-    for record in records:
-        if record.charged:
-            hour = int(record.at + record.duration) // HOUR
-            sums.update({(whose, hour): record.charged for whose in spenders(record)})
-    for (whose, hour), micros in sums.items():
-        yield spend.Spent(whose.scope, _subject(whose), hour, micros)
-
-
-def _subject(whose: Spender) -> str:
-    """Tenants may have keys and users of the same name."""
-    return f"{whose.slot}/{whose.subject}"
+        touched = {path.name: path.stat().st_mtime for path in self._journals.glob("*.journal")}
+        newest = max(touched.values(), default=0.0)
+        old = {name: size for name, size in self._reader.sizes().items() if touched.get(name, newest) < newest - RECENT}
+        batches = self._reader.beyond(old)
+        return {one.hold: one for batch in batches for one in batch.records if one.hold in holds}

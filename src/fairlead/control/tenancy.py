@@ -10,6 +10,7 @@ import os
 import time
 
 from fairlead.canonical.limits import Rule
+from fairlead.config.records import Observability
 from fairlead.control.admin import Entry
 from fairlead.control.alerts import Alerts
 from fairlead.control.configuring import Configuring
@@ -37,6 +38,8 @@ from fairlead.state.proof import prove
 
 log = logging.getLogger("fairlead.control")
 
+DEFAULT_KEEP = Observability().request_log
+
 
 class Tenancy:
     """From the first look at the database to the last."""
@@ -50,7 +53,7 @@ class Tenancy:
         self._desk = Desk("admin")
         self._follower = Follower(self._database, self._index, board)
         self._keyring = Keyring(self._database, lambda: config.serving.pepper, terms=self._terms, clock=time.time)
-        self._ledger = Ledger(post.journals, self._database, post.machine)
+        self._ledger = Ledger(post.journals, post.place, post.machine, self._kept)
         self._journal = Journal(
             post.journals / f"lost-{time.time_ns() // 1_000_000}.journal", asyncio.get_running_loop()
         )
@@ -139,6 +142,10 @@ class Tenancy:
 
     def _slots(self) -> list[str]:
         return [SHARED, NOBODY, *self._config.serving.tenants]
+
+    def _kept(self) -> float:
+        config = self._config.config
+        return DEFAULT_KEEP if config is None else config.observability.request_log
 
     def _terms(self) -> Terms:
         return Terms() if self._config.config is None else terms_of(self._config.config)
