@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from fairlead import __version__
-from fairlead.cli import key_arguments
+from fairlead.cli import key_arguments, usage_arguments
 
 Arguments = Callable[[argparse.ArgumentParser], None]
 
@@ -71,6 +71,7 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
     "check": ("validate the configuration: every error with its line, and what is probably not meant", _check),
     "explain": ("which deployments a request would try, in which order, and why others are skipped", _explain),
     "keys": ("make, list, change, revoke and rotate virtual keys", key_arguments.keys),
+    "usage": ("what was used, what it cost and what was wasted", usage_arguments.usage),
     "migrate": ("bring the database's schema to this version's", key_arguments.migrate),
     "schema": ("print the configuration's JSON Schema, for editors", _none),
     "providers": ("the providers that Fairlead knows", _json),

@@ -79,12 +79,12 @@ def tally(records: Iterable[RequestRecord]) -> Tally:
 def money(cost: str | None) -> tuple[int, int]:
     """Millionths of a dollar, and millionths of a millionth beyond them."""
     try:
-        dollars = Decimal(cost or 0)
-    except InvalidOperation:
-        return 0, 0
-    if not 0 <= dollars < DEAREST:
-        return 0, 0
-    return divmod(int((dollars * _SCALE).to_integral_value()), PICOS)
+        amount = Decimal(cost or 0)
+        if 0 <= amount < DEAREST:
+            return divmod(int((amount * _SCALE).to_integral_value()), PICOS)
+    except InvalidOperation:  # it is no number
+        pass
+    return 0, 0
 
 
 def dollars(micros: int, picos: int) -> Decimal:

@@ -16,6 +16,7 @@ from fairlead.control.alerts import Alerts
 from fairlead.control.configuring import Configuring
 from fairlead.control.desk import Desk
 from fairlead.control.health import Health
+from fairlead.control.history import History
 from fairlead.control.key_entries import KeyEntries
 from fairlead.control.keyring import Keyring
 from fairlead.control.keys import Follower
@@ -54,6 +55,7 @@ class Tenancy:
         self._follower = Follower(self._database, self._index, board)
         self._keyring = Keyring(self._database, lambda: config.serving.pepper, terms=self._terms, clock=time.time)
         self._ledger = Ledger(post.journals, post.place, post.machine, self._kept)
+        self._history = History(post.place, time.time, time.monotonic)
         self._journal = Journal(
             post.journals / f"lost-{time.time_ns() // 1_000_000}.journal", asyncio.get_running_loop()
         )
@@ -64,7 +66,8 @@ class Tenancy:
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers about keys and tenants."""
         keys = KeyEntries(self._keyring, self._desk, self._follower.nudge)
-        return (*keys.entries(), *StandingEntries(self._config, self._keyring, self._desk, self.standings).entries())
+        standing = StandingEntries(self._config, self._keyring, self._desk, self.standings)
+        return (*keys.entries(), *standing.entries(), *self._history.entries())
 
     async def start(self) -> None:
         """Makes the database fit, catches up, so that the first worker finds every key, and follows from then on.
@@ -133,6 +136,7 @@ class Tenancy:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._ledger.catch_up()
         await self._ledger.close()
+        await self._history.close()
         await self._follower.close()
         await asyncio.to_thread(self._desk.close)
         await self._state.close()

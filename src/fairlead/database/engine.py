@@ -26,6 +26,9 @@ CACHE_KIB = 32 * 1024
 BEGIN = "fairlead_begin"
 """The execution option that says how a transaction begins in SQLite."""
 ALONE = "BEGIN EXCLUSIVE"
+ENDED = ("interrupted", "canceling statement due to statement timeout")
+"""How both databases say that one of our limits on time has ended a statement."""
+TOO_LONG = "what it was asked took too long; ask for less, such as a shorter time"
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,5 +153,6 @@ def _reason(error: Exception) -> str:
     """The driver's own first line: it names hosts and tables, never parameters or passwords."""
     if isinstance(error, exc.TimeoutError):
         return "no connection became free"
-    own = error.orig if isinstance(error, exc.DBAPIError) else error
-    return (str(own).splitlines() or [type(own).__name__])[0]
+    own: Any = error.orig if isinstance(error, exc.DBAPIError) else error
+    said = (str(own).splitlines() or [type(own).__name__])[0]
+    return TOO_LONG if said.startswith(ENDED) else said
