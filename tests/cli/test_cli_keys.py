@@ -171,7 +171,7 @@ def test_migrate_makes_and_checks(say: Any, folder: Path) -> None:
     checked = say("migrate", "--check")
     message = "the database .fairlead/fairlead.db has no tables yet; run 'fairlead migrate'\n"
     assert (checked.status, checked.out) == (1, message)
-    assert say("migrate").out == ".fairlead/fairlead.db: schema 0001\n"
+    assert say("migrate").out == ".fairlead/fairlead.db: schema 0002\n"
     assert say("migrate", "--check").status == 0
     assert say("migrate", "--check", "--json").json == {
         "database": ".fairlead/fairlead.db",

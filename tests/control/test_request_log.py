@@ -29,15 +29,15 @@ from fairlead.database.tables import (
     journal_positions,
     metadata,
     request_tags,
-    usage_hours,
     usage_labels,
+    usage_sums,
     waste,
 )
 from fairlead.database.tables import requests as table
 from fairlead.journal.frames import encode
 from fairlead.journal.reader import Batch, Reader
 
-SUMS = ("usage_hours", "usage_labels", "waste", "spend")
+SUMS = ("usage_sums", "usage_labels", "waste", "spend")
 DAY = 86_400.0
 
 
@@ -102,10 +102,13 @@ def test_any_split_with_crashes_in_between_gives_the_same_tables(
 def check_sums(database: Database, records: list[RequestRecord]) -> None:
     """What the hourly sums say is what exact sums of the records say."""
     with database.reading() as connection:
-        rows = [dict(row) for row in connection.execute(select(usage_hours)).mappings()]
-        labels = [dict(row) for row in connection.execute(select(usage_labels)).mappings()]
-        wasted = [dict(row) for row in connection.execute(select(waste)).mappings()]
+        daily = [dict(row) for row in connection.execute(select(usage_sums).where(usage_sums.c.grain == 24)).mappings()]
+        rows = [dict(row) for row in connection.execute(select(usage_sums).where(usage_sums.c.grain == 1)).mappings()]
+        labels = [dict(row) for row in connection.execute(select(usage_labels)).mappings() if row["grain"] == 24]
+        wasted = [dict(row) for row in connection.execute(select(waste)).mappings() if row["grain"] == 1]
     total = {count: sum(row[count] for row in rows) for count in COUNTS}
+    assert total == {count: sum(row[count] for row in daily) for count in COUNTS}
+    assert {row["hour"] % 24 for row in daily} <= {0}
     used = [record.usage or Usage() for record in records]
     assert dollars_of(total["micros"], total["picos"]) == sum((dollars(one.cost) for one in records), Decimal(0))
     assert total["requests"] == len(records)
@@ -259,7 +262,7 @@ def test_machines_that_ingest_at_once_lose_and_double_nothing(database: Database
         thread.join()
     assert trouble == []
     with database.reading() as connection:
-        assert connection.execute(select(func.sum(usage_hours.c.requests))).scalar_one() == 180
+        assert connection.execute(select(func.sum(usage_sums.c.requests))).scalar_one() == 360
         assert connection.execute(select(func.count()).select_from(table)).scalar_one() == 180
         assert connection.execute(select(func.sum(journal_positions.c.position))).scalar_one() == 180
 
@@ -279,9 +282,9 @@ def test_what_is_old_is_dropped_in_steps_and_the_rest_stays(
     with database.reading() as connection:
         left = set(connection.execute(select(table.c.id)).scalars())
         tags = connection.execute(select(func.count()).select_from(request_tags)).scalar_one()
-        assert connection.execute(select(func.sum(usage_hours.c.requests))).scalar_one() == 12
+        assert connection.execute(select(func.sum(usage_sums.c.requests))).scalar_one() == 24
         users = connection.execute(select(func.min(usage_labels.c.hour)).where(usage_labels.c.kind == "user"))
-        assert users.scalar_one() >= (START + 3 * DAY) // HOUR
+        assert users.scalar_one() >= (START + 3 * DAY) // HOUR - 24
     if database.place.is_embedded:
         assert (left, tags, steps) == ({"d4", "d5"}, 4, 5)
     else:  # a day goes once all of it is too old

@@ -16,22 +16,22 @@ def parse_instant(text: str, now: float) -> float:
     """
     with contextlib.suppress(ValueError):
         return max(now - parse_duration(text), 0.0)
-    with contextlib.suppress(ValueError, OverflowError):
-        found = datetime.fromisoformat(text)
-        return _checked(text, ((found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH).total_seconds())
-    try:
-        return _checked(text, float(text))
-    except ValueError:
-        raise ValueError(
-            f"{shown(text)} is no time; write 7d (ago), 2027-01-31, 2027-01-31T12:00:00Z or Unix seconds"
-        ) from None
+    at = _read(text)
+    if at is None:
+        raise ValueError(f"{shown(text)} is no time; write 7d (ago), 2027-01-31, 2027-01-31T12:00:00Z or Unix seconds")
+    if not 0.0 <= at < LAST_INSTANT:
+        raise ValueError(f"{shown(text)} is before 1970 or after 5138")
+    return at
 
 
 def format_instant(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _checked(text: str, at: float) -> float:
-    if not 0.0 <= at < LAST_INSTANT:
-        raise ValueError(f"{shown(text)} is before 1970 or after 5138")
-    return at
+def _read(text: str) -> float | None:
+    with contextlib.suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        return ((found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH).total_seconds()
+    with contextlib.suppress(ValueError):
+        return float(text)
+    return None

@@ -46,7 +46,7 @@ class RequestLog:
             with self._database.writing() as connection:
                 positions.advance(connection, [step])
                 requests.add(connection, batch.records)
-                usage.add(connection, hours=sums.hours, labels=sums.labels, wasted=sums.wasted)
+                usage.add(connection, sums=sums.sums, labels=sums.labels, wasted=sums.wasted)
                 spend.add(connection, sums.rows())
         except positions.AlreadyReadError as late:
             if late.position < batch.end:
@@ -62,7 +62,7 @@ class RequestLog:
         hour, kept_from = int(now) // HOUR, int(now - keep) // HOUR
         steps: tuple[Callable[..., bool], ...] = (
             lambda connection: requests.prune(connection, now - keep, MOST),
-            lambda connection: usage.prune(connection, kept_from, MOST),
+            lambda connection: usage.prune(connection, kept_from // usage.DAY * usage.DAY, MOST),
             lambda connection: spend.prune(connection, hour - REACH, MOST),
         )
         more = False

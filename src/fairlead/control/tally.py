@@ -14,9 +14,11 @@ from fairlead.canonical.usage import Usage
 from fairlead.database import fit
 from fairlead.database.requests import tag_of
 from fairlead.database.spend import Spent
+from fairlead.database.usage import DAY
 from fairlead.policy.rules import Spender, spenders, user_of
 
 HOUR = 3600
+GRAINS = (1, DAY)
 PICOS = 1_000_000
 """In a millionth of a dollar."""
 DEAREST = Decimal(1_000_000)
@@ -34,9 +36,9 @@ Key = TypeVar("Key")
 
 
 class Tally(msgspec.Struct):
-    """Sums by hour and name, in the order of the tables' columns."""
+    """Sums by grain, hour and names, in the order of the tables' columns."""
 
-    hours: dict[Place, Counts] = {}
+    sums: dict[Place, Counts] = {}
     labels: dict[Place, Counts] = {}
     wasted: dict[Place, Counts] = {}
     spent: dict[tuple[Spender, int], int] = {}
@@ -66,12 +68,12 @@ def tally(records: Iterable[RequestRecord]) -> Tally:
         if record.user:
             _add(users, (hour, record.tenant, record.user), counts)
         for deployment, cause, cost in _waste(record):
-            place = (hour, fit.text(record.tenant), fit.text(deployment), fit.text(cause))
-            _add(found.wasted, place, (1, *money(cost), int(cost is None)))
+            whose = (fit.text(record.tenant), fit.text(deployment), fit.text(cause))
+            _count(found.wasted, hour, whose, (1, *money(cost), int(cost is None)))
     for kind, counts in kinds.items():
         _sum_up(found, kind[0], msgspec.structs.replace(firsts[kind], user=""), counts)
     for (hour, tenant, user), counts in users.items():
-        _add(found.labels, (hour, fit.text(tenant), "user", fit.text(user)), counts)
+        _add(found.labels, (DAY, hour // DAY * DAY, fit.text(tenant), "user", fit.text(user)), counts)
         _spend(found, (user_of(tenant, user),), hour, counts[-1])
     return found
 
@@ -105,9 +107,10 @@ def _model(record: RequestRecord) -> str:
 def _sum_up(found: Tally, hour: int, like: RequestRecord, counts: Counts) -> None:
     """Adds what records `like` this one came to in an hour; it names no user."""
     tenant = fit.text(like.tenant)
-    _add(found.hours, (hour, tenant, fit.text(like.key), fit.text(_model(like)), fit.text(like.served)), counts)
+    names = (tenant, *map(fit.text, (like.key, _model(like), like.served)))
+    _count(found.sums, hour, names, counts)
     for label in {tag_of(pair) for pair in like.tags}:
-        _add(found.labels, (hour, tenant, "tag", label), counts)
+        _count(found.labels, hour, (tenant, "tag", label), counts)
     _spend(found, spenders(like), hour, counts[-1])
 
 
@@ -142,6 +145,13 @@ def _waste(record: RequestRecord) -> Iterator[tuple[str, str, str | None]]:
     if record.ended in WASTED and record.usage is not None:
         last = record.attempts[-1].deployment if record.attempts else ""
         yield record.served or last, record.ended, record.cost
+
+
+def _count(sums: dict[Place, Counts], hour: int, names: tuple[str, ...], counts: Counts) -> None:
+    """Adds to an hour and to its day."""
+    for grain in GRAINS:
+        place: Place = (grain, hour // grain * grain, *names)
+        _add(sums, place, counts)
 
 
 def _add(sums: dict[Key, Counts], place: Key, counts: Counts) -> None:

@@ -51,7 +51,9 @@ class Waste(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """`rows`: the dearest first, up to 1000; `total`: everything from `since` up to `until`, whole hours."""
+    """`rows`: the dearest first, up to 1000; `total`: everything from `since` up to `until`, widened to whole hours or
+    days.
+    """
 
     by: str
     since: float
@@ -75,6 +77,9 @@ def span_of(since: float, until: float, tenant: str | None) -> Span:
 
 
 def report(connection: Connection, by: By, span: Span) -> Report:
+    """Users are summed by whole days: then all of the report is."""
+    if by == "user":
+        span = span.whole_days
     groups = usage.report(connection, by, span)
     names = [_day(group.name) if by == "day" else group.name for group in groups]
     return Report(

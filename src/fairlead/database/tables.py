@@ -181,6 +181,7 @@ def _sums(name: str, places: tuple[str, ...], counts: tuple[str, ...]) -> Table:
     return Table(
         name,
         metadata,
+        Column("grain", Integer, primary_key=True),
         Column("hour", BigInteger, primary_key=True),
         *(Column(place, Text, primary_key=True) for place in places),
         *(Column(count, BigInteger, nullable=False) for count in counts),
@@ -188,11 +189,13 @@ def _sums(name: str, places: tuple[str, ...], counts: tuple[str, ...]) -> Table:
     )
 
 
-usage_hours = _sums("usage_hours", ("tenant", "key", "model", "deployment"), COUNTS)
-"""What was used in an hour, counted from the epoch."""
+usage_sums = _sums("usage_sums", ("tenant", "key", "model", "deployment"), COUNTS)
+"""What was used in an hour, counted from the epoch, and again in the day that begins with an hour: `grain` is 1 or 24.
+Long times are summed from days, and only their ends from hours.
+"""
 
 usage_labels = _sums("usage_labels", ("tenant", "kind", "label"), COUNTS)
-"""The same by what requests are labelled with: `kind` is `tag` or `user`."""
+"""The same by what requests are labelled with: `kind` is `tag`, or `user`, which is summed by days alone."""
 
 waste = _sums("waste", ("tenant", "deployment", "cause"), WASTED)
 """What was paid for and of no use, by its cause."""

@@ -26,7 +26,7 @@ UNUSUAL = {
 
 def upgrade() -> None:
     _requests()
-    _sums("usage_hours", ("tenant", "key", "model", "deployment"), COUNTS)
+    _sums("usage_sums", ("tenant", "key", "model", "deployment"), COUNTS)
     _sums("usage_labels", ("tenant", "kind", "label"), COUNTS)
     _sums("waste", ("tenant", "deployment", "cause"), ("attempts", "micros", "picos", "unpriced"))
 
@@ -78,6 +78,7 @@ def _requests() -> None:
 def _sums(name: str, places: tuple[str, ...], counts: tuple[str, ...]) -> None:
     op.create_table(
         name,
+        sa.Column("grain", sa.Integer, primary_key=True),
         sa.Column("hour", sa.BigInteger, primary_key=True),
         *(sa.Column(place, sa.Text, primary_key=True) for place in places),
         *(_whole(count) for count in counts),
