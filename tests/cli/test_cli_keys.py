@@ -176,8 +176,8 @@ def test_migrate_makes_and_checks(say: Any, folder: Path) -> None:
     assert say("migrate", "--check", "--json").json == {
         "database": ".fairlead/fairlead.db",
         "state": "current",
-        "found": "0001",
-        "wanted": "0001",
+        "found": "0002",
+        "wanted": "0002",
     }
 
 

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from tests.postgres import postgres
 
 from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Limit, Rule, rule
 from fairlead.canonical.routing import RequestRecord
 from fairlead.control.ledger import Ledger
 from fairlead.control.tally import HOUR
-from fairlead.database import spend
+from fairlead.database import positions, schema, spend
 from fairlead.database.engine import Database
-from fairlead.database.place import DatabaseError
+from fairlead.database.place import DatabaseError, Place
+from fairlead.database.tables import requests
 from fairlead.journal import Journal, encode
 
 NOON = 1_790_000_000 // 86_400 * 86_400 + 12 * HOUR
@@ -154,3 +157,50 @@ async def test_two_ledgers_of_one_name_count_nothing_twice(database: Database, t
     assert await spent(ledgers[1], budget("tenant", "acme")) == 21
     for one in ledgers:
         await one.close()
+
+
+async def test_a_database_that_was_stopped_gets_every_record_once_when_it_is_back(tmp_path: Path) -> None:
+    """Stopped in the middle, with a connection that is dead afterwards; two journals grow meanwhile."""
+    with postgres() as server:
+        database = Database(Place(data=tmp_path, url=server.new_database()))
+        schema.migrate(database)
+        ledger = ledger_of(database, tmp_path)
+        write(tmp_path, record(1))
+        assert await ledger.catch_up()
+        server.stop()
+        for number in range(2, 40):
+            write(tmp_path, record(number), name=f"requests-{number % 2}-1")
+            if number % 13 == 0:
+                assert not await ledger.catch_up()
+        assert ledger.projector.trouble.startswith("the database postgresql://postgres@")
+        server.start()
+        assert await ledger.catch_up()
+        assert await spent(ledger, budget("tenant", "acme")) == 7 * 39
+        with database.reading() as connection:
+            assert sorted(connection.execute(select(requests.c.id)).scalars()) == sorted(f"r{n}" for n in range(1, 40))
+        await ledger.close()
+        database.close()
+
+
+async def test_what_is_too_old_is_dropped_and_gone_files_are_forgotten(
+    ledger: Ledger,
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path, record(1, at=NOON - 3 * 86_400.0), record(2), name="requests-1-1")
+    write(tmp_path, record(3), name="requests-2-1")
+    await ledger.catch_up()
+    (tmp_path / "journal" / "requests-1-1.journal").unlink()
+    await ledger.prune(float(NOON))
+    with database.reading() as connection:
+        assert sorted(connection.execute(select(requests.c.id)).scalars()) == ["r2", "r3"]
+        assert set(positions.positions(connection)) == {"m1/requests-2-1.journal"}
+
+    def down(_database: Database) -> Any:
+        raise DatabaseError("the database is down")
+
+    monkeypatch.setattr(Database, "writing", down)
+    await ledger.prune(float(NOON))
+    assert [one.message for one in caplog.records] == ["prune_failed"]
