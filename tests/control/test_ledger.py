@@ -6,21 +6,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from tests.postgres import postgres
 
 from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Limit, Rule, rule
 from fairlead.canonical.routing import RequestRecord
-from fairlead.control.ledger import HOUR, Ledger
-from fairlead.database import spend
+from fairlead.control.ledger import Ledger
+from fairlead.control.tally import HOUR
+from fairlead.database import positions, schema, spend
 from fairlead.database.engine import Database
-from fairlead.database.place import DatabaseError
+from fairlead.database.place import DatabaseError, Place
+from fairlead.database.tables import requests
 from fairlead.journal import Journal, encode, records_of
 
 NOON = 1_790_000_000 // 86_400 * 86_400 + 12 * HOUR
 
 
+def ledger_of(database: Database, folder: Path, machine: str = "m1") -> Ledger:
+    return Ledger(folder / "journal", database.place, machine, lambda: 86_400.0)
+
+
 @pytest.fixture
 async def ledger(database: Database, tmp_path: Path) -> AsyncIterator[Ledger]:
-    made = Ledger(tmp_path / "journal", database, "m1")
+    made = ledger_of(database, tmp_path)
     yield made
     await made.close()
 
@@ -72,7 +80,7 @@ async def test_what_was_read_counts_once_and_what_comes_later_is_added(
     assert await ledger.catch_up()
     assert await ledger.catch_up()
     write(tmp_path, record(3))
-    another = Ledger(tmp_path / "journal", database, "m1")
+    another = ledger_of(database, tmp_path)
     assert await spent(another, budget("tenant", "acme")) == 21
     assert await spent(ledger, budget("tenant", "acme")) == 21
     await another.close()
@@ -81,7 +89,7 @@ async def test_what_was_read_counts_once_and_what_comes_later_is_added(
 async def test_two_machines_may_have_journals_of_one_name(database: Database, tmp_path: Path) -> None:
     for machine in ("m1", "m2"):
         write(tmp_path / machine, record(1))
-        one = Ledger(tmp_path / machine / "journal", database, machine)
+        one = ledger_of(database, tmp_path / machine, machine)
         await one.catch_up()
         await one.close()
     with database.reading() as connection:
@@ -127,16 +135,17 @@ async def test_a_database_that_is_down_loses_nothing_and_is_told_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def down() -> Any:
+    def down(_database: Database) -> Any:
         raise DatabaseError("the database is down")
 
     write(tmp_path, record(1))
     with monkeypatch.context() as patch:
-        patch.setattr(database, "writing", down)
+        patch.setattr(Database, "writing", down)
         assert [await ledger.catch_up() for _ in range(3)] == [False] * 3
         assert await ledger.spending(budget("tenant", "acme"), NOON * SECOND) is None
     assert await spent(ledger, budget("tenant", "acme")) == 7
-    assert [one.message for one in caplog.records if one.message.startswith("ledger")] == ["ledger_down"]
+    told = [one.message for one in caplog.records if one.message.startswith("projection")]
+    assert told == ["projection_down"]
 
 
 def test_a_journal_is_read_in_pieces_and_up_to_its_torn_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,10 +158,59 @@ def test_a_journal_is_read_in_pieces_and_up_to_its_torn_end(tmp_path: Path, monk
 
 async def test_two_ledgers_of_one_name_count_nothing_twice(database: Database, tmp_path: Path) -> None:
     """Machines with one data folder's copy have one name: neither may die of the other."""
-    ledgers = [Ledger(tmp_path / "journal", database, "m1") for _ in range(2)]
+    ledgers = [ledger_of(database, tmp_path) for _ in range(2)]
     for number in range(1, 4):
         write(tmp_path, record(number))
         assert [await one.catch_up() for one in ledgers] == [True, True]
     assert await spent(ledgers[1], budget("tenant", "acme")) == 21
     for one in ledgers:
         await one.close()
+
+
+async def test_a_database_that_was_stopped_gets_every_record_once_when_it_is_back(tmp_path: Path) -> None:
+    """Stopped in the middle, with a connection that is dead afterwards; two journals grow meanwhile."""
+    with postgres() as server:
+        database = Database(Place(data=tmp_path, url=server.new_database()))
+        schema.migrate(database)
+        ledger = ledger_of(database, tmp_path)
+        write(tmp_path, record(1))
+        assert await ledger.catch_up()
+        server.stop()
+        for number in range(2, 40):
+            write(tmp_path, record(number), name=f"requests-{number % 2}-1")
+            if number % 13 == 0:
+                assert not await ledger.catch_up()
+        assert ledger.projector.trouble.startswith("the database postgresql://postgres@")
+        server.start()
+        assert await ledger.catch_up()
+        assert await spent(ledger, budget("tenant", "acme")) == 7 * 39
+        with database.reading() as connection:
+            assert sorted(connection.execute(select(requests.c.id)).scalars()) == sorted(f"r{n}" for n in range(1, 40))
+        await ledger.close()
+        database.close()
+
+
+async def test_what_is_too_old_is_dropped_and_gone_files_are_forgotten(
+    ledger: Ledger,
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path, record(1, at=NOON - 3 * 86_400.0), record(2), name="requests-1")
+    write(tmp_path, record(3), name="requests-2")
+    await ledger.catch_up()
+    (gone,) = (tmp_path / "journal").glob("requests-1-*.journal")
+    (kept,) = (tmp_path / "journal").glob("requests-2-*.journal")
+    gone.unlink()
+    await ledger.prune(float(NOON))
+    with database.reading() as connection:
+        assert sorted(connection.execute(select(requests.c.id)).scalars()) == ["r2", "r3"]
+        assert set(positions.positions(connection)) == {f"m1/{kept.name}"}
+
+    def down(_database: Database) -> Any:
+        raise DatabaseError("the database is down")
+
+    monkeypatch.setattr(Database, "writing", down)
+    await ledger.prune(float(NOON))
+    assert [one.message for one in caplog.records] == ["prune_failed"]

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from fairlead.database import keys, schema
+from fairlead.database import keys, positions, schema, spend
 from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError, Place
 from fairlead.database.tables import metadata
@@ -146,6 +147,25 @@ def test_a_migration_waits_for_the_lock_and_says_so_when_it_cannot_have_it(
         with pytest.raises(DatabaseError, match="cannot be used"):
             schema.migrate(waiting)
     assert schema.migrate(waiting) == HEAD
+
+
+def test_a_database_of_the_first_version_keeps_what_it_has(place: Place, opened: Opened) -> None:
+    database = opened(place)
+    with database.alone() as connection:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with database.writing() as connection:
+        spend.add(connection, [spend.Spent("tenant", "acme/acme", 7, 42)])
+        connection.execute(text("INSERT INTO journal_positions VALUES ('m1/a.journal', 99)"))
+        key = keys.create(connection, keys.Key(id="k", name="ci", created_at=1.0), b"mac")
+    assert schema.standing(database) == schema.Standing("behind", "0001", "0003")
+    assert schema.migrate(database) == HEAD
+    with database.reading() as connection:
+        assert keys.get(connection, "k") == key
+        assert spend.spent(connection, [("tenant", "acme/acme")], 0) == [spend.Spent("tenant", "acme/acme", 7, 42)]
+        assert positions.positions(connection) == {"m1/a.journal": 99}
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
 def test_there_is_one_line_of_migrations() -> None:

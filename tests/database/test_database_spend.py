@@ -6,9 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairlead.database import spend
+from fairlead.database import positions, spend
 from fairlead.database.engine import Database
-from fairlead.database.spend import Advance, AlreadyReadError, Spent
+from fairlead.database.positions import Advance, AlreadyReadError, advance
+from fairlead.database.spend import Spent
 from fairlead.database.tables import journal_positions
 from fairlead.database.tables import spend as table
 
@@ -59,19 +60,24 @@ def test_only_the_subjects_asked_for_are_told(database: Database) -> None:
         assert spend.spent(connection, [], 0) == []
 
 
+def count(database: Database, rows: list[Spent], *advances: Advance) -> None:
+    with database.writing() as connection:
+        advance(connection, advances)
+        spend.add(connection, rows)
+
+
 def test_a_stretch_of_a_journal_counts_once(database: Database) -> None:
     row = Spent("tenant", "acme", 1, 100)
-    with database.writing() as connection:
-        spend.add(connection, [row], [Advance("one", 0, 40), Advance("two", 0, 7)])
-    with pytest.raises(AlreadyReadError, match="the journal one was not at 0"), database.writing() as connection:
-        spend.add(connection, [row], [Advance("one", 0, 40)])
+    count(database, [row], Advance("one", 0, 40), Advance("two", 0, 7))
+    with pytest.raises(AlreadyReadError, match="the journal one is at 40, not at 0"):
+        count(database, [row], Advance("one", 0, 40))
     # One that is behind spoils the whole step, the new stretch of the other included.
-    with pytest.raises(AlreadyReadError), database.writing() as connection:
-        spend.add(connection, [row], [Advance("one", 40, 80), Advance("two", 3, 9)])
-    with database.writing() as connection:
-        spend.add(connection, [row], [Advance("one", 40, 80)])
+    with pytest.raises(AlreadyReadError) as late:
+        count(database, [row], Advance("one", 40, 80), Advance("two", 3, 9))
+    assert late.value.position == 7
+    count(database, [row], Advance("one", 40, 80))
     with database.reading() as connection:
-        assert spend.positions(connection) == {"one": 80, "two": 7}
+        assert positions.positions(connection) == {"one": 80, "two": 7}
         assert spend.spent(connection, [("tenant", "acme")], 0) == [Spent("tenant", "acme", 1, 200)]
 
 
@@ -80,8 +86,7 @@ def test_of_two_readers_of_one_journal_one_counts(database: Database) -> None:
 
     def read() -> None:
         try:
-            with database.writing() as connection:
-                spend.add(connection, [Spent("tenant", "acme", 1, 5)], [Advance("journal", 0, 10)])
+            count(database, [Spent("tenant", "acme", 1, 5)], Advance("journal", 0, 10))
             outcomes.append("counted")
         except AlreadyReadError:
             outcomes.append("late")
@@ -94,6 +99,29 @@ def test_of_two_readers_of_one_journal_one_counts(database: Database) -> None:
     assert sorted(outcomes) == ["counted", *["late"] * 5]
     with database.reading() as connection:
         assert spend.spent(connection, [("tenant", "acme")], 0) == [Spent("tenant", "acme", 1, 5)]
+
+
+def test_positions_of_files_that_are_gone_are_forgotten(database: Database) -> None:
+    count(database, [], Advance("one", 0, 40), Advance("two", 0, 7))
+    with database.writing() as connection:
+        positions.forget(connection, ["one", "three"])
+        positions.forget(connection, [])
+    with database.reading() as connection:
+        assert positions.positions(connection) == {"two": 7}
+
+
+def test_old_spending_of_users_and_tags_is_dropped_a_little_at_a_time(database: Database) -> None:
+    rows = [Spent(scope, f"s{n}", hour, 1) for scope in ("user", "tag", "tenant") for n in range(3) for hour in (1, 9)]
+    count(database, rows)
+    more = []
+    for _ in range(3):
+        with database.writing() as connection:
+            more.append(spend.prune(connection, 9, 4))
+    assert more == [True, False, False]
+    with database.reading() as connection:
+        everyone = [(scope, f"s{n}") for scope in ("user", "tag", "tenant") for n in range(3)]
+        left = spend.spent(connection, everyone, 0)
+    assert sorted(left) == sorted(row for row in rows if row.hour == 9 or row.scope == "tenant")
 
 
 def test_writers_who_touch_the_same_rows_in_different_orders_do_not_block_each_other(database: Database) -> None:

@@ -16,7 +16,7 @@ from tests.processes.tenants import fairlead, records, tenants
 from tests.valkey import Valkey, valkey
 
 from fairlead.canonical.routing import RequestRecord
-from fairlead.control.ledger import HOUR
+from fairlead.control.tally import HOUR
 from fairlead.database import spend
 from fairlead.database.engine import Database
 from fairlead.database.place import Place

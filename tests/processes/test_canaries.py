@@ -295,7 +295,7 @@ def test_no_secret_of_what_machines_share_and_no_key_is_in_any_sink(tmp_path: Pa
             sinks.take("without state", *family.chat(key=CANARIES["client"]), health(family))
             family.event("state_degraded")
             database.stop()
-            family.event("ledger_down")
+            family.event("projection_down")
             sinks.take("without database", *fetch(f"{family.admin}/admin/v1/keys"), health(family))
             file.write_text(shared_config(provider, f"valkei://ann:{CANARIES['bad']}@h"))
             family.event("config_rejected")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from fairlead import __version__
-from fairlead.cli import audit_arguments, key_arguments
+from fairlead.cli import audit_arguments, key_arguments, usage_arguments
 
 Arguments = Callable[[argparse.ArgumentParser], None]
 
@@ -72,6 +72,7 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
     "explain": ("which deployments a request would try, in which order, and why others are skipped", _explain),
     "keys": ("make, list, change, revoke and rotate virtual keys", key_arguments.keys),
     "audit": ("verify, show and prove the audit trail, and erase personal fields", audit_arguments.audit),
+    "usage": ("what was used, what it cost and what was wasted", usage_arguments.usage),
     "migrate": ("bring the database's schema to this version's", key_arguments.migrate),
     "schema": ("print the configuration's JSON Schema, for editors", _none),
     "providers": ("the providers that Fairlead knows", _json),

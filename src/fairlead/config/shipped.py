@@ -9,8 +9,13 @@ from fairlead.catalog.table import Catalog, parse
 @cache
 def catalog() -> Catalog:
     """The shipped providers, models and prices."""
-    folder = files("fairlead.catalog")
-    return parse(
-        (folder / "providers.toml").read_text(encoding="utf-8"),
-        (folder / "models.toml").read_text(encoding="utf-8"),
-    )
+    return with_models(_text("models.toml"))
+
+
+def with_models(models: str) -> Catalog:
+    """The shipped providers with another table of models and prices. Raises ValueError."""
+    return parse(_text("providers.toml"), models)
+
+
+def _text(name: str) -> str:
+    return (files("fairlead.catalog") / name).read_text(encoding="utf-8")

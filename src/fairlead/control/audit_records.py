@@ -13,7 +13,8 @@ from fairlead.audit.record import entry_of, personal
 from fairlead.audit.subjects import seal_records
 from fairlead.audit.trail import Trail
 from fairlead.control.custodian import Custodian
-from fairlead.journal.reader import PATTERN, Batch
+from fairlead.journal.reader import Batch
+from fairlead.journal.segment import PATTERN
 
 
 class AuditRecords:
@@ -37,7 +38,7 @@ class AuditRecords:
 
 
 def _take(trail: Trail, batch: Batch) -> None:
-    if trail.journals.get(batch.file, 0) >= batch.end:
+    if not batch.records or trail.journals.get(batch.file, 0) >= batch.end:
         return  # the trail was opened again meanwhile, and knows better than whoever asks
     entries = list(map(entry_of, batch.records))
     texts = {}

@@ -10,6 +10,7 @@ import os
 import time
 
 from fairlead.canonical.limits import Rule
+from fairlead.config.records import Observability
 from fairlead.control.accounts import Author
 from fairlead.control.admin import Entry
 from fairlead.control.alerts import Alerts
@@ -18,10 +19,12 @@ from fairlead.control.auditing import Auditing
 from fairlead.control.configuring import Configuring
 from fairlead.control.desk import Desk
 from fairlead.control.health import Health
+from fairlead.control.history import History
 from fairlead.control.key_entries import KeyEntries
 from fairlead.control.keyring import Keyring
 from fairlead.control.keys import Follower
 from fairlead.control.ledger import Ledger
+from fairlead.control.projector import Projector
 from fairlead.control.standing_entries import StandingEntries
 from fairlead.control.sweeper import Sweeper
 from fairlead.control.tenancy_post import TenancyPost
@@ -39,6 +42,8 @@ from fairlead.state.port import State, StateError
 from fairlead.state.proof import prove
 
 log = logging.getLogger("fairlead.control")
+
+DEFAULT_KEEP = Observability().request_log
 
 
 class Tenancy:
@@ -63,16 +68,23 @@ class Tenancy:
             author=Author("admin", post.machine),
             may_change=auditing.may_change,
         )
-        self._ledger = Ledger(post.journals, self._database, post.machine)
+        self._ledger = Ledger(post.journals, post.place, post.machine, self._kept)
+        self._history = History(post.place, time.time, time.monotonic)
         self._journal = Journal(post.journals, "lost", asyncio.get_running_loop())
         self._state: State
         self._seeding: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._alerts = Alerts(self._ledger.spending)
 
+    @property
+    def projectors(self) -> tuple[Projector, ...]:
+        """Who reads the journals here."""
+        return (self._ledger.projector,)
+
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers about keys and tenants."""
         keys = KeyEntries(self._keyring, self._desk, self._changed)
-        return (*keys.entries(), *StandingEntries(self._config, self._keyring, self._desk, self.standings).entries())
+        standing = StandingEntries(self._config, self._keyring, self._desk, self.standings)
+        return (*keys.entries(), *standing.entries(), *self._history.entries())
 
     async def start(self) -> None:
         """Makes the database fit, catches up, so that the first worker finds every key, and follows from then on.
@@ -155,6 +167,7 @@ class Tenancy:
         await self._changes.close()
         await self._ledger.catch_up()
         await self._ledger.close()
+        await self._history.close()
         await self._follower.close()
         await asyncio.to_thread(self._desk.close)
         await self._state.close()
@@ -164,6 +177,10 @@ class Tenancy:
 
     def _slots(self) -> list[str]:
         return [SHARED, NOBODY, *self._config.serving.tenants]
+
+    def _kept(self) -> float:
+        config = self._config.config
+        return DEFAULT_KEEP if config is None else config.observability.request_log
 
     def _terms(self) -> Terms:
         return Terms() if self._config.config is None else terms_of(self._config.config)

@@ -1,16 +1,15 @@
-"""The ledger: what was spent by the hour, and up to where each journal is in it.
+"""The ledger: what was spent by the hour.
 
 It must not know a journal's records or a budget: rows come in, sums come out.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, and_, delete, select, tuple_
 
-from fairlead.database.tables import journal_positions, spend
+from fairlead.database.bulk import accumulate
+from fairlead.database.tables import spend
 
 PAIRS = 200
 """Subjects that one statement asks for."""
@@ -25,31 +24,9 @@ class Spent(msgspec.Struct, frozen=True, order=True):
     micros: int
 
 
-class Advance(msgspec.Struct, frozen=True, order=True):
-    """A journal file was read from `start` up to `end`."""
-
-    file: str
-    start: int
-    end: int
-
-
-class AlreadyReadError(Exception):
-    """A journal is not where its reader thinks it is: someone else has read on. Nothing was added."""
-
-
-def add(connection: Connection, rows: Iterable[Spent], advances: Iterable[Advance] = ()) -> None:
-    """Adds `rows` and moves the journals on, both or neither, so that every record counts once.
-
-    Raises AlreadyReadError; the transaction must then be given up.
-    """
-    _advance(connection, sorted(advances))
-    if merged := _merged(rows):
-        connection.execute(_upsert(connection), merged)
-
-
-def positions(connection: Connection) -> dict[str, int]:
-    """Up to where each journal file was read."""
-    return {str(file): int(position) for file, position in connection.execute(select(journal_positions))}
+def add(connection: Connection, rows: Iterable[Spent]) -> None:
+    """Adds `rows` to what is there."""
+    accumulate(connection, spend, _merged(rows))
 
 
 def spent(connection: Connection, subjects: Iterable[tuple[str, str]], since_hour: int) -> list[Spent]:
@@ -63,43 +40,23 @@ def spent(connection: Connection, subjects: Iterable[tuple[str, str]], since_hou
     return sorted(found, key=lambda row: row.hour)
 
 
-def _advance(connection: Connection, advances: Sequence[Advance]) -> None:
-    if not advances:
-        return
-    table = journal_positions
-    first = _insert(connection)(table).on_conflict_do_nothing(index_elements=[table.c.file])
-    connection.execute(first, [{"file": one.file, "position": 0} for one in advances])
-    moved = (
-        update(table)
-        .where(table.c.file == bindparam("name"), table.c.position == bindparam("start"))
-        .values(position=bindparam("end"))
-    )
-    for one in advances:
-        done = connection.execute(moved, {"name": one.file, "start": one.start, "end": one.end})
-        if done.rowcount != 1:
-            raise AlreadyReadError(f"the journal {one.file} was not at {one.start}")
+def prune(connection: Connection, before_hour: int, most: int) -> bool:
+    """Drops up to `most` rows of users and tags from before an hour, the oldest first; whether there are more.
+
+    Clients make as many of those as they like; everything else there are few of.
+    """
+    key = (spend.c.scope, spend.c.subject, spend.c.hour)
+    old = and_(spend.c.scope.in_(("user", "tag")), spend.c.hour < before_hour)
+    found = connection.execute(select(*key).where(old).order_by(*key).limit(most)).all()
+    if found:
+        connection.execute(delete(spend).where(tuple_(*key).in_([tuple(row) for row in found])))
+    return len(found) == most
 
 
-def _merged(rows: Iterable[Spent]) -> list[dict[str, Any]]:
+def _merged(rows: Iterable[Spent]) -> list[tuple[str, str, int, int]]:
     """One row per subject and hour, always in one order: two writers never wait for each other in a ring."""
     sums: dict[tuple[str, str, int], int] = {}
     for row in rows:
         place = (row.scope, row.subject, row.hour)
         sums[place] = sums.get(place, 0) + row.micros
-    return [
-        {"scope": scope, "subject": subject, "hour": hour, "micros": micros}
-        for (scope, subject, hour), micros in sorted(sums.items())
-    ]
-
-
-def _upsert(connection: Connection) -> Any:
-    statement = _insert(connection)(spend)
-    return statement.on_conflict_do_update(
-        index_elements=[spend.c.scope, spend.c.subject, spend.c.hour],
-        set_={"micros": spend.c.micros + statement.excluded.micros},
-    )
-
-
-def _insert(connection: Connection) -> Any:
-    """`INSERT … ON CONFLICT` is no part of standard SQL: each database has its own spelling."""
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return [(*place, micros) for place, micros in sorted(sums.items())]

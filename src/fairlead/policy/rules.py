@@ -159,10 +159,16 @@ def spenders(record: RequestRecord) -> list[Spender]:
         found.append(Spender(SHARED, "model", canonical(record.asked)))
     if record.served:
         found.append(Spender(SHARED, "deployment", record.wildcard or record.served))
-    if record.user:
-        found.append(Spender(slot, "user", canonical(record.user)))
     found += [Spender(slot, "tag", f"{name}={value}") for name, value in record.tags]
-    return [msgspec.structs.replace(one, subject=shortened(one.subject)) for one in found]
+    found = [msgspec.structs.replace(one, subject=shortened(one.subject)) for one in found]
+    if record.user:
+        found.append(user_of(record.tenant, record.user))
+    return found
+
+
+def user_of(tenant: str, user: str) -> Spender:
+    """An end user as one who spends."""
+    return Spender(tenant or NOBODY, "user", shortened(canonical(user)))
 
 
 def spender_of(rule: Rule) -> Spender:
