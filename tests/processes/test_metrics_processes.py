@@ -58,9 +58,14 @@ def play(family: Family, rounds: int) -> None:
 
 def caught_up(family: Family, data: Path) -> dict[str, float]:
     """The series once every record is in them."""
-    family.until(
-        lambda: summed(sample(family)[0], "fairlead_requests_total") == len(records(data)), "metrics are behind", 20.0
-    )
+
+    def are_all_in() -> bool:
+        try:
+            return summed(sample(family)[0], "fairlead_requests_total") == len(records(data))
+        except OSError:
+            return False  # control is being started again
+
+    family.until(are_all_in, "metrics are behind", 20.0)
     return sample(family)[0]
 
 

@@ -34,6 +34,7 @@ BROKEN = frozenset({errno.EIO, errno.EROFS})
 def end_process(error: OSError) -> None:
     """Nothing that this process does could be recorded any more: it ends here, and nothing more leaves it."""
     log.critical("journal_failed", extra={"reason": error.strerror or str(error)})
+    logging.shutdown()  # lines are written by a thread, which ends here as well
     os._exit(os.EX_IOERR)
 
 
