@@ -10,7 +10,8 @@ from fairlead.canonical.limits import Demand, Limit, Rule, Unit
 from fairlead.canonical.routing import Deployment, Route, Snapshot
 from fairlead.gateway.said import said_tags
 from fairlead.gateway.upstream import Request
-from fairlead.policy.estimate import Estimate, Rates, amounts, rates
+from fairlead.policy.estimate import Estimate, amounts
+from fairlead.policy.rates import Rates, rates
 from fairlead.policy.rules import Rules
 from fairlead.tokens.counter import Counter
 from fairlead.tokens.estimator import Way, estimated, shown, vocabularies, ways
