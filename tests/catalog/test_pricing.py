@@ -1,4 +1,4 @@
-"""Price tables: what ships is whole and dated, a malformed table says which row is wrong, history has its own prices."""
+"""Price tables: what ships is whole and dated, a malformed row is named, history has its own prices."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -61,7 +61,9 @@ def test_two_prices_are_as_their_source_has_them() -> None:
     assert mini is not None
     assert haiku is not None
     assert (mini.input, mini.output, mini.cache_read) == (Decimal("0.15"), Decimal("0.6"), Decimal("0.075"))
-    assert (haiku.input, haiku.output, haiku.cache_write, haiku.cache_write_1h) == tuple(map(Decimal, ("1", "5", "1.25", "2")))
+    assert (haiku.input, haiku.output, haiku.cache_write, haiku.cache_write_1h) == tuple(
+        map(Decimal, ("1", "5", "1.25", "2"))
+    )
 
 
 def test_a_provider_without_a_table_has_no_prices() -> None:

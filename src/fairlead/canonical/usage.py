@@ -15,7 +15,7 @@ MILLION = Decimal(1_000_000)
 THOUSAND = Decimal(1_000)
 DAY = 86_400
 MINUTE = 60
-PLAIN_SERVICES = frozenset({"", "default", "standard", "auto", "on_demand"})
+PLAIN_SERVICES = frozenset({"", "default", "standard", "auto", "on_demand", "global", "not_available"})
 """What providers call the service that costs what their price list says first."""
 
 
