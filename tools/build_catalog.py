@@ -217,8 +217,9 @@ def written(value: Any) -> str:
     return str(value)
 
 
-def build(ours: str, listed: list[str], left_out: list[str]) -> str:
+def build(ours: str, litellm: dict[str, dict[str, Any]], left_out: list[str]) -> str:
     theirs = PROVIDERS[ours][0]
+    listed = [*litellm, *_in_models(ours), *FORMER.get(ours, [])]
     provider = next(provider for provider in known if provider.id == theirs)
     version, day = SOURCE
     lines = [
@@ -246,6 +247,11 @@ def build(ours: str, listed: list[str], left_out: list[str]) -> str:
         if reason or not names:
             left_out.append(f"{ours}/{model.id}: {reason or 'has no name of its own'}")
             continue
+        unsure = [name for name in names if contradicts(rows[-1][1], litellm.get(name, {}))]
+        left_out += [f"{ours}/{name}: LiteLLM has another price" for name in unsure]
+        names = [name for name in names if name not in unsure]
+        if not names:
+            continue
         taken.update(names)
         lines += [line for begin, price in rows for line in _row(ours, names, begin, price)]
     return "\n".join(lines) + "\n"
@@ -261,6 +267,57 @@ def _row(ours: str, names: list[str], begin: date | None, price: dict[str, Any])
     if ours in TOLD:
         price = {**price, "told": Decimal(1)}
     yield f"price = {written(price)}"
+
+
+LITELLM = {
+    "input": "input_cost_per_token",
+    "output": "output_cost_per_token",
+    "cache_read": "cache_read_input_token_cost",
+    "cache_write": "cache_creation_input_token_cost",
+    "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
+    "audio_input": "input_cost_per_audio_token",
+    "audio_output": "output_cost_per_audio_token",
+}
+
+
+def contradicts(price: dict[str, Any], entry: dict[str, Any]) -> bool:
+    """Whether LiteLLM has another figure, and not only another rounding: nothing here says who is right, so neither is.
+
+    Where the hour counts, LiteLLM has one of the prices.
+    """
+    if "hours" in price:
+        return False
+    for figure, key in LITELLM.items():
+        mine, theirs = price.get(figure), entry.get(key)
+        if mine and theirs and abs(Decimal(str(theirs)) * 1_000_000 / mine - 1) > Decimal("0.02"):
+            return True
+    return False
+
+
+def differences(ours: str, listed: dict[str, dict[str, Any]], text: str) -> Iterator[str]:
+    """Where LiteLLM has another figure than the latest row: a row of a Markdown table each."""
+    latest = {
+        name: row["price"] for row in tomllib.loads(text, parse_float=Decimal)["prices"] for name in row["models"]
+    }
+    for name, price in latest.items():
+        entry = listed.get(name)
+        if entry is None:
+            continue
+        long = price.get("above", [{}])[0]
+        pairs = [(figure, price.get(figure), entry.get(key)) for figure, key in LITELLM.items()]
+        for size in ("100k", "200k", "272k") if long else ():
+            key = f"input_cost_per_token_above_{size}_tokens"
+            pairs += [(f"input above {size}", long["price"]["input"], entry[key])] if key in entry else []
+        for service in price.get("services", ()):
+            key = {"batch": "input_cost_per_token_batches"}.get(
+                service["name"], f"input_cost_per_token_{service['name']}"
+            )
+            pairs += [(f"input, {service['name']}", service["price"]["input"], entry[key])] if key in entry else []
+        for figure, mine, theirs in pairs:
+            other = None if theirs is None else (Decimal(str(theirs)) * 1_000_000).normalize()
+            if other != (None if mine is None else Decimal(mine)) and (mine or other):
+                shown = "-" if other is None else f"{other:f}"
+                yield f"| {ours}/{name} | {figure} | {'-' if mine is None else mine} | {shown} |"
 
 
 def listed_by(litellm: dict[str, dict[str, Any]], ours: str) -> dict[str, dict[str, Any]]:
@@ -285,12 +342,15 @@ def main() -> None:
     chosen = arguments.parse_args()
     litellm = json.loads(chosen.litellm.read_text(), parse_float=Decimal)
     left_out: list[str] = []
+    found: list[str] = []
     FOLDER.mkdir(exist_ok=True)
     for ours in PROVIDERS:
-        listed = [*listed_by(litellm, ours), *_in_models(ours), *FORMER.get(ours, [])]
-        text = build(ours, listed, left_out)
+        text = build(ours, listed_by(litellm, ours), left_out)
         (FOLDER / f"{ours}.toml").write_text(text)
-    chosen.report.write_text("\n".join(left_out) + "\n")
+        found += differences(ours, listed_by(litellm, ours), text)
+    head = ["| model | figure | genai-prices | LiteLLM |", "|---|---|---|---|"]
+    reasons = [f"- {line}" for line in left_out]
+    chosen.report.write_text("\n".join([*head, *found, "", "Left out:", "", *reasons]) + "\n")
 
 
 if __name__ == "__main__":

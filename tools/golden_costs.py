@@ -197,7 +197,8 @@ def plain(table: Table) -> None:
         "openai/gpt-5", "openai/gpt-5.2", "openai/o3", "openai/gpt-6-sol", "anthropic/claude-haiku-4-5",
         "anthropic/claude-haiku-4-5-20251001", "anthropic/claude-opus-4-5", "anthropic/claude-3-5-sonnet-20241022",
         "anthropic/claude-sonnet-5-5", "groq/llama-3.1-8b-instant", "mistral/codestral-2508",
-        "together/MiniMaxAI/MiniMax-M3", "deepseek/deepseek-v3.2", "xai/grok-3-mini", "fireworks/accounts/fireworks/models/deepseek-v3p2",
+        "together/MiniMaxAI/MiniMax-M3", "deepseek/deepseek-v3.2-exp", "xai/grok-3-mini",
+        "fireworks/accounts/fireworks/models/deepseek-v3p2",
         "cerebras/gpt-oss-120b",
     ]  # fmt: skip
     for served in models:
@@ -208,7 +209,7 @@ def plain(table: Table) -> None:
 def cached(table: Table) -> None:
     table.head("Cache reads and writes, reasoning")
     for served in ("openai/gpt-4o", "openai/gpt-5", "openai/gpt-6-sol", "mistral/codestral-2508", "xai/grok-3-mini",
-                   "fireworks/accounts/fireworks/models/deepseek-v3p2", "deepseek/deepseek-v3.2"):  # fmt: skip
+                   "fireworks/accounts/fireworks/models/deepseek-v3p2", "deepseek/deepseek-v3.2-exp"):  # fmt: skip
         table.case(served, {"text": 17, "read": 1_024, "out": 33})
         table.case(served, {"text": 0, "read": 2_048, "out": 1})
         table.case(served, {"text": 500, "out": 20, "reasoning": 480})
