@@ -1,14 +1,19 @@
 """Price tables: what ships is whole and dated, a malformed row is named, history has its own prices."""
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from fairlead.canonical.usage import Change, Price, Usage
 from fairlead.catalog.pricing import TableError, parse_prices, reprice
+from fairlead.config.bind import bind
+from fairlead.config.problems import Findings
 from fairlead.config.shipped import catalog
 
+DOCS = (Path(__file__).parents[2] / "docs" / "cost.md").read_text()
 CATALOG = catalog()
 PRICED = [name for name, row in CATALOG.providers.items() if not row.self_hosted]
 HEAD = """
@@ -175,3 +180,29 @@ def test_a_malformed_row_is_named(row: str, words: str) -> None:
 def test_a_malformed_table_is_refused(text: str, words: str) -> None:
     with pytest.raises(TableError, match=words):
         parse_prices(text)
+
+
+@pytest.mark.parametrize("name", [name for name in Price.__struct_fields__ if name not in ("changes", "version")])
+def test_all_that_a_price_can_say_is_documented(name: str) -> None:
+    words = {"told": "## Told by the provider"}
+    assert words.get(name, f"`{name}`") in DOCS or f"{name} =" in DOCS
+
+
+@pytest.mark.parametrize("name", [name for name in Usage.__struct_fields__ if name not in ("service", "told")])
+def test_all_that_usage_tells_is_documented(name: str) -> None:
+    assert f"| `{name}`" in DOCS
+
+
+def test_the_table_in_the_documentation_is_one() -> None:
+    (text,) = re.findall(r"^```toml\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    table = parse_prices(text)
+    before, after = instant("2026-12-31"), instant("2027-01-01")
+    usage = Usage(input=1_000_000)
+    assert reprice(usage, "openai/gpt-4o", before, table) == Decimal("2.5")
+    assert reprice(usage, "openai/gpt-4o", after, table) == Decimal(4)
+
+
+def test_the_configuration_in_the_documentation_binds() -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", DOCS, re.MULTILINE | re.DOTALL)
+    findings = Findings("cost.md")
+    assert bind(text.encode(), findings) is not None, findings.in_order()
