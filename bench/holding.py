@@ -91,7 +91,7 @@ class Desk:
         self.route = served.routes[0]
         self.clock, self.wall, self.calls = time.monotonic, time.time, None
         self.exchange: Any = SimpleNamespace(headers={b"authorization": b"Bearer " + KEY}, query="", peer="127.0.0.1")
-        self.rates = self.demands.rates_of(self.route.choices[0].deployment)
+        self.rates = self.demands.rates_of(self.route.choices[0].deployment, 0.0)
 
     def request_id(self, _: dict[bytes, bytes]) -> str:
         return "req_1"

@@ -146,7 +146,7 @@ def test_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     row = next(row for row in report["models"] if row["model"] == "gpt-4o-mini")
-    assert (row["input"], row["output"], row["context"]) == ("0.15", "0.6", 128000)
+    assert (row["price"]["input"], row["price"]["output"], row["context"]) == ("0.15", "0.6", 128000)
     assert report["sources"]["genai-prices"]["date"]
 
 

@@ -22,14 +22,19 @@ from fairlead.journal.reader import Batch
 NOW = time.time() - 60.0
 TABLE = """
 version = "mine"
-sources.own = {what = "prices", version = "1", url = "https://example.com", license = "own", date = "2026-01-01"}
 
-[[models]]
+[sources.own]
+what = "prices"
+version = "1"
+url = "https://prices.example"
+license = "MIT"
+date = "2026-11-27"
+
+[[prices]]
 provider = "openai"
-model = "gpt-4o"
-sources = ["own"]
-input = "1"
-output = "2.5"
+models = ["gpt-4o"]
+source = "own"
+price = {input = 1, output = 2.5}
 """
 
 

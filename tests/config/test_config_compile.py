@@ -209,10 +209,11 @@ def test_a_route_without_settings_has_the_canonical_defaults() -> None:
 def test_the_catalog_fills_in_what_it_knows() -> None:
     (route,) = snapshot("routes: [{model: a, deployments: [openai/gpt-4o-mini, openai/unheard-of]}]").routes
     known, unknown = (choice.deployment for choice in route.choices)
-    row = catalog().models["openai", "gpt-4o-mini"]
+    row, price = catalog().models["openai", "gpt-4o-mini"], catalog().price("openai", "gpt-4o-mini")
     assert (known.dialect, known.base_url, known.auth) == ("openai_chat", "https://api.openai.com/v1", "bearer")
-    assert known.price is not None
-    assert (known.price.input, known.price.version) == (row.input, catalog().version)
+    assert price is not None
+    assert known.price == price
+    assert price.version == catalog().version
     assert (known.context, known.tools, known.vision) == (row.context, True, True)
     assert (unknown.price, unknown.context, unknown.tools) == (None, None, None)
 
@@ -232,12 +233,6 @@ routes:
     assert (deployment.price.input, deployment.price.output) == (Decimal(1), Decimal("2.5"))
     assert (deployment.context, deployment.max_output) == (1000, 10)
     assert (deployment.tools, deployment.vision) == (False, False)
-
-
-def test_a_price_that_holds_only_for_short_prompts_is_not_used() -> None:
-    tiered = next(row for row in catalog().models.values() if row.price_up_to)
-    text = f"routes: [{{model: a, deployments: [{tiered.provider}/{tiered.model}]}}]"
-    assert snapshot(text).routes[0].choices[0].deployment.price is None
 
 
 def test_a_server_of_your_own_has_no_credential_and_no_catalog_facts() -> None:
@@ -415,7 +410,7 @@ def test_the_version_follows_the_content_and_tells_no_secret() -> None:
 def test_a_wildcard_serves_each_model_with_what_the_catalog_knows_of_it() -> None:
     made = snapshot("routes: [{model: '*', deployments: [openai/*]}]")
     routes = Routes(made.routes, made.facts)
-    row = catalog().models["openai", "gpt-4o-mini"]
+    row, price = catalog().models["openai", "gpt-4o-mini"], catalog().price("openai", "gpt-4o-mini")
 
     def served(model: str) -> Deployment:
         route = routes.find(model)
@@ -425,7 +420,6 @@ def test_a_wildcard_serves_each_model_with_what_the_catalog_knows_of_it() -> Non
     for asked in ("gpt-4o-mini", "openai/gpt-4o-mini"):
         known = served(asked)
         assert (known.model, known.context, known.max_output) == ("*", row.context, row.max_output)
-        assert known.price is not None
-        assert known.price.input == row.input
+        assert known.price == price is not None
     unheard = served("unheard-of")
     assert (unheard.price, unheard.context) == (None, None)

@@ -42,6 +42,8 @@ SAME_SHAPE = {
     "tiers.<name>.tokens[].": "tiers.<name>.requests[].",
     "tiers.<name>.input_tokens[].": "tiers.<name>.requests[].",
     "tiers.<name>.output_tokens[].": "tiers.<name>.requests[].",
+    "routes[].deployments[].price.above[].": "routes[].deployments[].price.",
+    "routes[].deployments[].price.services.<name>.": "routes[].deployments[].price.",
 }
 """What is documented once for all who have it."""
 

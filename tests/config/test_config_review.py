@@ -178,9 +178,3 @@ def test_what_is_probably_not_meant(text: str, expected: list[str]) -> None:
 )
 def test_what_is_in_order_gets_no_warning(text: str) -> None:
     assert warnings(text) == []
-
-
-def test_a_price_for_short_prompts_only_says_so() -> None:
-    tiered = next(row for row in catalog().models_of("openai") if row.price_up_to)
-    (warning,) = warnings(f"routes: [{{model: a, deployments: [openai/{tiered.model}]}}]")
-    assert f"beyond {tiered.price_up_to} prompt tokens there is another price" in warning

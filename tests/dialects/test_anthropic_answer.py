@@ -136,6 +136,42 @@ def test_usage_counts_cached_tokens_as_input_and_takes_them_out_again() -> None:
     assert strict(odd).usage.input_tokens == 0
 
 
+def test_what_is_kept_for_an_hour_and_searches_come_back_as_they_were() -> None:
+    usage = {
+        "input_tokens": 10,
+        "cache_creation_input_tokens": 20,
+        "cache_read_input_tokens": 0,
+        "cache_creation": {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 15},
+        "output_tokens": 5,
+        "server_tool_use": {"web_fetch_requests": 0, "web_search_requests": 3},
+    }
+    given = answer(usage=usage)
+    assert given.usage == Usage(input=30, output=5, cache_write=20, cache_write_1h=15, web_searches=3)
+    assert json.loads(anthropic.encode_answer(given))["usage"] == usage
+    strict(given)
+
+
+def test_what_is_written_to_the_cache_is_never_less_than_its_parts() -> None:
+    counted = answer(usage={"input_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 7}}).usage
+    assert counted == Usage(input=8, cache_write=7, cache_write_1h=7)
+
+
+@pytest.mark.parametrize(
+    ("said", "service"),
+    [
+        ({"service_tier": "standard"}, "standard"),
+        ({"service_tier": "batch"}, "batch"),
+        ({"service_tier": "standard", "speed": "fast"}, "fast"),
+        ({"service_tier": "priority", "speed": "fast", "inference_geo": "us"}, "priority-fast-us"),
+        ({"service_tier": "standard", "speed": "standard", "inference_geo": "not_available"}, "standard"),
+        ({"inference_geo": "global"}, "global"),
+        ({"service_tier": None, "speed": 3}, ""),
+    ],
+)
+def test_the_service_is_tier_speed_and_place(said: dict[str, Any], service: str) -> None:
+    assert answer(usage={"input_tokens": 1, **said}).usage == Usage(input=1, service=service)
+
+
 def test_encoded_answers_pass_the_sdks_strict_types() -> None:
     given = Answer(
         id="chatcmpl-1",

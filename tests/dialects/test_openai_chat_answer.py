@@ -1,6 +1,7 @@
 """Whole chat completions: what real servers answer, what is no answer, and what an OpenAI client accepts of ours."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,11 @@ def test_a_text_answer_with_cached_tokens() -> None:
         parts=(Text(text="Grüß dich"),),
         finish="stop",
         raw_finish="stop",
-        usage=Usage(input=1117, output=5, cache_read=1024),
+        usage=Usage(input=1117, output=5, cache_read=1024, service="default"),
     )
     assert openai_chat.read_usage(body) == (
         "gpt-4o-mini-2024-07-18",
-        Usage(input=1117, output=5, cache_read=1024),
+        Usage(input=1117, output=5, cache_read=1024, service="default"),
     )
 
 
@@ -173,6 +174,40 @@ def test_finish_reasons(word: str | None, finish: str) -> None:
             },
             Usage(input=3, output=14, reasoning=10),
         ),
+        (
+            {
+                "prompt_tokens": 90,
+                "completion_tokens": 40,
+                "prompt_tokens_details": {
+                    "cached_tokens": 50,
+                    "audio_tokens": 30,
+                    "image_tokens": 20,
+                    "cached_tokens_details": {"audio_tokens": 10, "image_tokens": 5},
+                },
+                "completion_tokens_details": {"image_tokens": 7},
+                "server_tool_use": {"web_search_requests": 2},
+            },
+            Usage(
+                input=90,
+                output=40,
+                cache_read=50,
+                audio_input=30,
+                cached_audio=10,
+                image_input=20,
+                cached_image=5,
+                image_output=7,
+                web_searches=2,
+            ),
+        ),
+        ({"prompt_tokens": 3, "num_sources_used": 4}, Usage(input=3, web_searches=4)),
+        ({"prompt_tokens": 3, "cost": 0.00014}, Usage(input=3, told=Decimal("0.00014"))),
+        ({"prompt_tokens": 3, "cost": 0}, Usage(input=3, told=Decimal(0))),
+        ({"prompt_tokens": 3, "cost": 0.1, "is_byok": True}, Usage(input=3)),
+        ({"prompt_tokens": 3, "cost": -1}, Usage(input=3)),
+        ({"prompt_tokens": 3, "cost": 1e300}, Usage(input=3)),
+        ({"prompt_tokens": 3, "cost": {"total": 1}}, Usage(input=3)),
+        ({"prompt_tokens": 3, "cost": "\u00e9"}, Usage(input=3)),
+        ({"prompt_tokens": 3, "cost": None}, Usage(input=3)),
         ({"prompt_tokens": 1_000_000_000, "completion_tokens": 0}, Usage(input=1_000_000_000)),
         ({"prompt_tokens": 1_000_000_001, "completion_tokens": 0}, None),
         ({"prompt_tokens": -1, "completion_tokens": 4}, None),
@@ -190,6 +225,15 @@ def test_usage(usage: Any, counted: Usage | None) -> None:
     assert openai_chat.read_usage(completion(usage=usage)) == ("m", counted)
     assert openai_chat.decode_answer(completion(usage=usage)).usage == counted
     assert decode_usage(msgspec.Raw(json.dumps(usage).encode())) == counted
+
+
+@pytest.mark.parametrize(("said", "service"), [("flex", "flex"), ("default", "default"), (None, ""), (7, ""), ({}, "")])
+def test_the_service_tier_is_kept_as_it_was_said(said: Any, service: str) -> None:
+    counted = Usage(input=3, service=service)
+    for usage in ({"prompt_tokens": 3}, {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 0}}):
+        body = completion(usage=usage, service_tier=said)
+        assert openai_chat.read_usage(body) == ("m", counted)
+        assert openai_chat.decode_answer(body).usage == counted
 
 
 @given(answers())

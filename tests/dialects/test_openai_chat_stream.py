@@ -60,7 +60,7 @@ START = Started(id="a", model="m")
             "openai_text",
             (Text(text='Grüß dich, "usage" 😀\u2028'),),
             "stop",
-            Usage(input=1117, output=5, cache_read=1024),
+            Usage(input=1117, output=5, cache_read=1024, service="default"),
         ),
         (
             "openai_tools",
@@ -70,7 +70,7 @@ START = Started(id="a", model="m")
                 ToolCall(id="call_Time", name="get_time", arguments="{}"),
             ),
             "tool_calls",
-            Usage(input=80, output=33),
+            Usage(input=80, output=33, service="default"),
         ),
         ("azure_text", (Text(text="Hello"),), "stop", Usage(input=9, output=1)),
         ("groq_without_done", (Text(text="Hi"),), "stop", Usage(input=36, output=2)),

@@ -3,36 +3,100 @@
 from decimal import ROUND_CEILING, Decimal
 from typing import get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.canonical.limits import Unit
 from fairlead.canonical.routing import Deployment
-from fairlead.canonical.usage import Price, Usage, cost
+from fairlead.canonical.usage import Above, Change, Hours, Price, Service, Usage, cost
 from fairlead.config.shipped import catalog
 from fairlead.policy.estimate import (
     LONGEST_OUTPUT,
     MOST_ANSWERS,
     UNSAID_OUTPUT,
     Estimate,
-    Rates,
     Terms,
     amounts,
     estimate,
-    money,
     partial,
-    rates,
     spent,
     terms,
 )
+from fairlead.policy.rates import Rates, money, rates
 
 FIGURES = st.decimals(0, 1000, allow_nan=False, allow_infinity=False, places=9).map(Decimal.normalize)
-PRICES = st.builds(
-    Price, input=FIGURES, output=FIGURES, cache_read=st.none() | FIGURES, cache_write=st.none() | FIGURES
-)
+KNOWN = [
+    "cache_read", "cache_write", "cache_write_1h", "reasoning", "audio_input", "cached_audio", "audio_output",
+    "image_input", "cached_image", "image_output", "web_search",
+]  # fmt: skip
+PLAIN = st.builds(Price, input=FIGURES, output=FIGURES, request=FIGURES, **dict.fromkeys(KNOWN, st.none() | FIGURES))
 COUNTS = st.integers(0, 5_000_000)
-USAGES = st.builds(Usage, input=COUNTS, output=COUNTS, cache_read=COUNTS, cache_write=COUNTS)
+TIERED = st.builds(
+    lambda price, steps: msgspec.structs.replace(
+        price, above=tuple([Above(tokens=tokens, price=inner) for tokens, inner in sorted(steps.items())])
+    ),
+    PLAIN,
+    st.dictionaries(st.integers(1, 5_000_000), PLAIN, max_size=2),
+)
+SERVED = st.builds(
+    lambda price, tiers: msgspec.structs.replace(
+        price, services=tuple([Service(name=name, price=inner) for name, inner in tiers.items()])
+    ),
+    TIERED,
+    st.dictionaries(st.sampled_from(["flex", "priority"]), TIERED, max_size=2),
+)
+PRICES = st.builds(
+    lambda price, begin, peak, change, later: msgspec.structs.replace(
+        price,
+        hours=(Hours(begin=begin, end=begin + 60, price=peak),) if peak else (),
+        changes=(Change(begin=change, price=later),) if later else (),
+    ),
+    SERVED,
+    st.integers(0, 1380),
+    st.none() | SERVED,
+    st.integers(0, 10**6),
+    st.none() | SERVED,
+)
+INSTANTS = st.integers(0, 2 * 10**6)
+
+
+@st.composite
+def usages(draw: st.DrawFn, most_input: int = 5_000_000, most_output: int = 5_000_000) -> Usage:
+    """Counts that agree with each other."""
+    text, heard, seen, said, drawn, thought = (
+        draw(st.integers(0, most // 6))
+        for most in (most_input, most_input, most_input, most_output, most_output, most_output)
+    )
+    cached_audio, cached_image = draw(st.integers(0, heard)), draw(st.integers(0, seen))
+    read = draw(st.integers(0, text))
+    written = draw(st.integers(0, text - read))
+    return Usage(
+        input=text + heard + seen,
+        output=said + drawn + thought,
+        cache_read=read + cached_audio + cached_image,
+        cache_write=written,
+        cache_write_1h=draw(st.integers(0, written)),
+        reasoning=thought,
+        audio_input=heard,
+        cached_audio=cached_audio,
+        audio_output=said,
+        image_input=seen,
+        cached_image=cached_image,
+        image_output=drawn,
+    )
+
+
+ODD = st.builds(Usage, **dict.fromkeys([*Usage.__struct_fields__[:13]], COUNTS), service=st.sampled_from(["", "flex"]))
+USAGES = st.builds(
+    lambda usage, searches, service: msgspec.structs.replace(usage, web_searches=searches, service=service),
+    usages(),
+    st.integers(0, 9),
+    st.sampled_from(["", "default", "flex", "priority", "unheard-of"]),
+)
+SHIPPED = [price for provider in catalog().providers for name in catalog().names_of(provider)
+           if (price := catalog().price(provider, name))]  # fmt: skip
 HELD = Estimate(input=100, output=50, tokens=150, money=7, priced=True)
 
 
@@ -44,14 +108,35 @@ def micro(dollars: Decimal) -> int:
     return int((dollars * 1_000_000).to_integral_value(ROUND_CEILING))
 
 
-@given(USAGES, PRICES)
-def test_money_is_the_exact_cost_rounded_up(usage: Usage, price: Price) -> None:
-    assert money(usage, rates(price)) == micro(cost(usage, price))
+def check(usage: Usage, price: Price, at: int) -> None:
+    """What a budget counts is the cost, rounded up by less than a millionth; without a cost it is never less than 0."""
+    exact, now = cost(usage, price, at), price.at(at)
+    assert now is not None
+    counted = money(usage, rates(now))
+    if exact is None:
+        assert counted >= 0
+    else:
+        assert counted == micro(exact)
+        assert exact * 1_000_000 <= counted < exact * 1_000_000 + 1
 
 
-@given(USAGES, st.sampled_from([row.price("v") for row in catalog().models.values() if row.price("v")]))
-def test_money_is_exact_for_every_price_that_ships(usage: Usage, price: Price) -> None:
-    assert money(usage, rates(price)) == micro(cost(usage, price))
+@given(USAGES | ODD, PRICES, INSTANTS)
+def test_money_is_the_exact_cost_rounded_up(usage: Usage, price: Price, at: int) -> None:
+    check(usage, price, at)
+
+
+@given(USAGES, st.sampled_from(SHIPPED), INSTANTS)
+def test_money_is_exact_for_every_price_that_ships(usage: Usage, price: Price, at: int) -> None:
+    check(usage, price, at)
+
+
+@given(USAGES, PRICES, FIGURES, INSTANTS)
+def test_what_the_provider_tells_is_counted(usage: Usage, price: Price, told: Decimal, at: int) -> None:
+    """And where it does not, at the price that is there for estimates."""
+    price = msgspec.structs.replace(price, told=Decimal("1.05"), hours=(), changes=())
+    check(msgspec.structs.replace(usage, told=told), price, at)
+    assert cost(usage, price, at) is None
+    assert money(usage, rates(price)) >= 0
 
 
 def test_a_price_in_whatever_notation_is_the_same_rate() -> None:
@@ -70,15 +155,13 @@ def test_a_price_in_whatever_notation_is_the_same_rate() -> None:
 def test_whatever_is_used_within_the_caps_was_held(
     offers: list[tuple[int, int | None, Price | None]], max_tokens: int | None, n: int, data: st.DataObject
 ) -> None:
-    """Whichever deployment served it, and however its input was cached."""
+    """Whichever deployment served it, at whatever instant, and whatever its tokens were."""
     held = estimate([(counted, Terms(cap, priced(price))) for counted, cap, price in offers], max_tokens, n)
     counted, cap, price = data.draw(st.sampled_from(offers))
     longest = min(max_tokens or UNSAID_OUTPUT, LONGEST_OUTPUT) if cap is None else min(max_tokens or cap, cap)
-    read = data.draw(st.integers(0, counted))
-    written = data.draw(st.integers(0, counted - read))
-    output = data.draw(st.integers(0, longest * n))
-    usage = Usage(input=counted, output=output, cache_read=read, cache_write=written)
-    used, asked = spent(usage, priced(price)), amounts(held)
+    usage = data.draw(usages(counted, longest * n))
+    now = None if price is None else price.at(data.draw(INSTANTS))
+    used, asked = spent(usage, priced(now)), amounts(held)
     for unit in get_args(Unit):
         assert used[unit] <= asked[unit]
 

@@ -10,7 +10,8 @@ from fairlead.canonical.routing import Deployment
 from fairlead.canonical.usage import Price
 from fairlead.catalog.counting import counting
 from fairlead.dialects import openai_chat
-from fairlead.policy.estimate import Terms, rates
+from fairlead.policy.estimate import Terms
+from fairlead.policy.rates import rates
 from fairlead.tokens.characters import estimated as characters
 from fairlead.tokens.counter import Counter
 from fairlead.tokens.estimator import estimated, shown, vocabularies, ways

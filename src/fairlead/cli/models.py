@@ -2,14 +2,25 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
-from fairlead.catalog.table import ModelRow
+from fairlead.canonical.usage import Price
+from fairlead.catalog.pricing import SourceRow
+from fairlead.catalog.table import Catalog, ModelRow
 from fairlead.cli.output import print_json, print_table
 from fairlead.config.problems import did_you_mean
 from fairlead.config.shipped import catalog
+
+MARKS = (
+    ("above", "*", "more for a long prompt"),
+    ("services", "+", "other prices for other service tiers"),
+    ("hours", "~", "another price at some hours, whose days are not known: unknown then"),
+    ("told", "=", "the provider tells each answer's cost itself; this is for estimates"),
+)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -19,36 +30,65 @@ def run(args: argparse.Namespace) -> int:
         hint = did_you_mean(args.provider, table.providers)
         print(f"fairlead models: the catalog has no provider {args.provider!r}{hint}", file=sys.stderr)
         return 1
-    rows = [row for row in table.models.values() if args.provider in (None, row.provider)]
+    chosen = [args.provider] if args.provider else list(table.providers)
     if args.json:
-        print_json({"version": table.version, "sources": table.sources, "models": msgspec.to_builtins(rows)})
+        models = [_entry(table, name, model) for name in chosen for model in table.names_of(name)]
+        print_json({"version": table.version, "sources": _sources(table, chosen), "models": models})
         return 0
-    print_table(
-        ("MODEL", "CONTEXT", "OUTPUT", "TOOLS", "IMAGES", "IN $/M", "OUT $/M", "CACHED $/M", "AS OF"),
-        [_cells(row, table.sources["genai-prices"].date) for row in rows],
-    )
-    if any(row.price_up_to for row in rows):
-        print("\n* holds up to a prompt size only, so no cost is computed from it (see --json: price_up_to)")
+    rows = [_cells(table, name, model) for name in chosen for model in table.names_of(name)]
+    print_table(("MODEL", "CONTEXT", "OUTPUT", "TOOLS", "IMAGES", "IN $/M", "OUT $/M", "CACHED $/M", "AS OF"), rows)
+    shown = "".join(row[5] for row in rows)
+    print("\n" + "\n".join(f"{mark} {words} (see --json)" for _, mark, words in MARKS if mark in shown))
     return 0
 
 
-def _cells(row: ModelRow, date: str) -> tuple[str, ...]:
-    mark = "*" if row.price_up_to else ""
+def _sources(table: Catalog, chosen: list[str]) -> dict[str, SourceRow]:
+    found = dict(table.sources)
+    for name in chosen:
+        prices = table.prices_of(name)
+        found.update(prices.sources if prices else {})
+    return found
+
+
+def _entry(table: Catalog, provider: str, model: str) -> dict[str, Any]:
+    """All that is known of a model, with its price now and the days on which it changed."""
+    row = table.models.get((provider, model)) or ModelRow(provider=provider, model=model, sources=())
+    prices = table.prices_of(provider)
+    rows = prices.rows(provider, model) if prices else ()
+    return {
+        **msgspec.to_builtins(row),
+        "sources": list(dict.fromkeys([*row.sources, *[each.source for each in rows]])),
+        "price": msgspec.to_builtins(table.price(provider, model)),
+        "price_changed": [each.since.isoformat() for each in rows if each.since.year > 1],
+    }
+
+
+def _cells(table: Catalog, provider: str, model: str) -> tuple[str, ...]:
+    row = table.models.get((provider, model)) or ModelRow(provider=provider, model=model, sources=())
+    prices = table.prices_of(provider)
+    price = table.price(provider, model)
+    date = next((source.date for source in prices.sources.values()), "?") if prices and price else "?"
     return (
-        f"{row.provider}/{row.model}",
+        f"{provider}/{model}",
         _known(row.context),
         _known(row.max_output),
         _yes(row.tools),
         _yes(row.vision),
-        _known(row.input, mark),
-        _known(row.output, mark),
-        _known(row.cache_read, mark),
+        "?" if price is None else _known(price.input) + "".join(_marks(price)),
+        "?" if price is None else _known(price.output),
+        "?" if price is None else _known(price.cache_read),
         date,
     )
 
 
-def _known(figure: int | Decimal | None, mark: str = "") -> str:
-    return "?" if figure is None else f"{figure}{mark}"
+def _marks(price: Price) -> Iterator[str]:
+    return (mark for name, mark, _ in MARKS if getattr(price, name))
+
+
+def _known(figure: int | Decimal | None) -> str:
+    if isinstance(figure, Decimal):
+        return f"{figure.normalize():f}"
+    return "?" if figure is None else str(figure)
 
 
 def _yes(able: bool | None) -> str:

@@ -15,12 +15,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from fairlead.catalog.table import Catalog
+from fairlead.catalog.pricing import PriceTable, parse_prices
 from fairlead.cli.output import print_json, print_table
 from fairlead.cli.stores import UnusableError, store_of
-from fairlead.config.shipped import with_models
 from fairlead.control.instants import format_instant, parse_instant
-from fairlead.control.repricing import Repriced, priced, reprice
+from fairlead.control.repricing import Repriced, reprice
 from fairlead.control.usage_report import Report, WasteReport, report, span_of, waste_report
 from fairlead.database import requests, schema
 from fairlead.database.engine import Database
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _told(args: argparse.Namespace, table: Catalog | None) -> Told:
+def _told(args: argparse.Namespace, table: PriceTable | None) -> Told:
     now = time.time()
     since, until = _instant("--since", args.since, now), now
     if args.until is not None:
@@ -76,19 +75,19 @@ def _told(args: argparse.Namespace, table: Catalog | None) -> Told:
         database.close()
 
 
-def _repriced(connection: Connection, args: argparse.Namespace, table: Catalog, span: Span) -> RepriceReport:
+def _repriced(connection: Connection, args: argparse.Namespace, table: PriceTable, span: Span) -> RepriceReport:
     since, until = span.since * HOUR, span.until * HOUR
-    rows, total = reprice(requests.each(connection, since, until, args.tenant), priced(table), args.by)
+    rows, total = reprice(requests.each(connection, since, until, args.tenant), table, args.by)
     return RepriceReport(by=args.by, table=table.version, since=since, until=until, rows=rows, total=total)
 
 
-def _table(path: str) -> Catalog:
+def _table(path: str) -> PriceTable:
     try:
-        return with_models(Path(path).read_text(encoding="utf-8"))
+        return parse_prices(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UnusableError(f"--reprice {path} cannot be read: {error.strerror}") from None
-    except (ValueError, msgspec.ValidationError) as error:
-        raise UnusableError(f"--reprice {path} is no table of prices as catalog/models.toml: {error}") from None
+    except ValueError as error:
+        raise UnusableError(f"--reprice {path} is no price table (docs/cost.md): {error}") from None
 
 
 def _instant(flag: str, text: str, now: float) -> float:

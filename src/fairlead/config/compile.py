@@ -13,7 +13,7 @@ from fairlead.canonical import routing
 from fairlead.catalog.table import Catalog
 from fairlead.config import model, records
 from fairlead.config.callers import check_database, check_exposure, keys_of, pepper_of, sharing_of
-from fairlead.config.deployments import Endpoint, deployment_of, endpoints
+from fairlead.config.deployments import Endpoint, deployment_of, endpoints, known_price
 from fairlead.config.issuers import issuers_of
 from fairlead.config.limits import scoped_of, tenants_of, tiers_of
 from fairlead.config.otlp import is_exported
@@ -170,17 +170,21 @@ def _facts(
     wild = {deployment.provider for deployment in deployments if deployment.model == "*"}
     return {
         provider: {
-            row.model: routing.Facts(
-                price=row.price(catalog.version),
-                context=row.context,
-                max_output=row.max_output,
-                tools=row.tools,
-                vision=row.vision,
-            )
-            for row in catalog.models_of(known[provider].known_as or "")
+            name: _fact(known[provider], name, catalog) for name in catalog.names_of(known[provider].known_as or "")
         }
         for provider in sorted(wild)
     }
+
+
+def _fact(endpoint: Endpoint, name: str, catalog: Catalog) -> routing.Facts:
+    row = catalog.models.get((endpoint.known_as or "", name))
+    return routing.Facts(
+        price=known_price(endpoint, name, catalog),
+        context=row.context if row else None,
+        max_output=row.max_output if row else None,
+        tools=row.tools if row else None,
+        vision=row.vision if row else None,
+    )
 
 
 def _secrets(

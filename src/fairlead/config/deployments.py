@@ -3,14 +3,13 @@
 It must not know routes: a deployment is the same wherever it is used.
 """
 
-from decimal import Decimal
-
 import msgspec
 
 from fairlead.canonical import routing
 from fairlead.canonical.usage import Price
-from fairlead.catalog.table import Catalog, ModelRow, ProviderRow
+from fairlead.catalog.table import Catalog, ProviderRow
 from fairlead.config import model
+from fairlead.config.prices import agreed, order_of, own_price
 from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.secrets import Secret
 
@@ -81,7 +80,7 @@ def deployment_of(
         max_connections=settings.max_connections,
         region=settings.region,
         self_hosted=_either(settings.self_hosted, endpoint.row.self_hosted) or False,
-        price=_price(spec, row, catalog.version),
+        price=_price(spec, endpoint, catalog, findings, path=path),
         context=spec.context or (row.context if row else None),
         max_output=spec.max_output or (row.max_output if row else None),
         tools=_either(spec.tools, row.tools if row else None),
@@ -97,6 +96,7 @@ def _endpoint(
     if row is None:
         _unknown_kind(settings, path, catalog, findings)
         return None
+    _check_agreement(settings, findings, path)
     own_url = settings.base_url is None
     candidates = row.keys if own_url and settings.api_key is None and settings.auth != "none" else ()
     return Endpoint(
@@ -133,17 +133,39 @@ def _auth(endpoint: Endpoint) -> routing.Auth:
     return "bearer" if endpoint.row.auth == "none" else endpoint.row.auth
 
 
-def _price(spec: model.Deployment, row: ModelRow | None, version: str) -> Price | None:
-    if spec.price is None:
-        return row.price(version) if row else None
-    own = spec.price
-    return Price(
-        input=Decimal(own.input),
-        output=Decimal(own.output),
-        cache_read=None if own.cache_read is None else Decimal(own.cache_read),
-        cache_write=None if own.cache_write is None else Decimal(own.cache_write),
-        version="configuration",
-    )
+def known_price(endpoint: Endpoint, model_id: str, catalog: Catalog) -> Price | None:
+    """What the provider charges for a model of the catalog, as agreed with it."""
+    price = catalog.price(endpoint.known_as or "", model_id)
+    return None if price is None else agreed(price, endpoint.settings.discount, endpoint.settings.markup)
+
+
+def _price(
+    spec: model.Deployment, endpoint: Endpoint, catalog: Catalog, findings: Findings, *, path: str
+) -> Price | None:
+    _check_agreement(spec, findings, path)
+    if spec.price is not None:
+        wrong = order_of(spec.price)
+        if wrong is not None:
+            findings.error(f"{path}.price", wrong)
+        return own_price(spec.price)
+    if spec.discount is None and spec.markup is None:
+        return known_price(endpoint, spec.use.partition("/")[2], catalog)
+    price = catalog.price(endpoint.known_as or "", spec.use.partition("/")[2])
+    return None if price is None else agreed(price, spec.discount, spec.markup)
+
+
+def _check_agreement(said: model.Deployment | model.Provider, findings: Findings, path: str) -> None:
+    """A discount or a markup, of a price of the catalog's, and no more than all of it."""
+    if said.discount is not None and said.markup is not None:
+        findings.error(f"{path}.markup", "there is a discount too; write one of them")
+    if said.discount is not None and float(said.discount.removesuffix("%")) > 100:
+        findings.error(f"{path}.discount", f"{said.discount} is more than the whole price; write 0% to 100%")
+    if isinstance(said, model.Deployment) and said.price is not None:
+        for key in ("discount", "markup"):
+            if getattr(said, key) is not None:
+                findings.error(
+                    f"{path}.{key}", "price says what it costs; write the price after it, or leave price out"
+                )
 
 
 def _either(own: bool | None, catalogs: bool | None) -> bool | None:

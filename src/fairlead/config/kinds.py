@@ -39,6 +39,7 @@ ModelName = Annotated[
 Dollars = Annotated[
     str, matching("dollars", r"\d{1,6}(?:\.\d{1,9})?", "a price in US dollars per million tokens, such as 0.15")
 ]
+Percent = Annotated[str, matching("percent", r"\d{1,4}(?:\.\d{1,4})?%", "a share in percent, such as 15%")]
 Name = Annotated[
     str, matching("name", r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of letters, digits, '.', '_' and '-'")
 ]

@@ -11,15 +11,16 @@ from fairlead.canonical.errors import OnWord
 from fairlead.config.kinds import (
     Deploy,
     Doc,
-    Dollars,
     Flag,
     HeaderName,
     HeaderValue,
     ModelName,
     Name,
+    Percent,
     SecretText,
     Section,
 )
+from fairlead.config.prices import Price
 from fairlead.config.records import Audit, Journal, Observability
 from fairlead.config.secrets import Secret
 from fairlead.config.stores import DATABASE, LOCAL, STATE
@@ -98,16 +99,11 @@ class Provider(Section, frozen=True, kw_only=True):
     max_connections: Annotated[
         int, whole(1, 65535), Doc(description="The most connections that a worker opens to it.")
     ] = 512
-
-
-class Price(Section, frozen=True, kw_only=True):
-    input: Annotated[Dollars, Doc(description="US dollars per million input tokens.")]
-    output: Annotated[Dollars, Doc(description="US dollars per million output tokens.")]
-    cache_read: Annotated[
-        Dollars | None, Doc(description="Per million input tokens read from a cache. Unset: as input.")
+    discount: Annotated[
+        Percent | None, Doc(description="How much less it charges you than the catalog's prices say, such as 15%.")
     ] = None
-    cache_write: Annotated[
-        Dollars | None, Doc(description="Per million input tokens written to a cache. Unset: as input.")
+    markup: Annotated[
+        Percent | None, Doc(description="How much more it charges you than the catalog's prices say, such as 5.5%.")
     ] = None
 
 
@@ -122,6 +118,12 @@ class Deployment(Section, frozen=True, kw_only=True):
         int, whole(1, 100), Doc(description="1 is tried first, 2 when no priority-1 deployment is left, and so on.")
     ] = 1
     price: Annotated[Price | None, Doc(description="What it costs. Unset: the catalog's price, if it has one.")] = None
+    discount: Annotated[
+        Percent | None, Doc(description="The same as the provider's, for this deployment and instead of it.")
+    ] = None
+    markup: Annotated[
+        Percent | None, Doc(description="The same as the provider's, for this deployment and instead of it.")
+    ] = None
     context: Annotated[Count | None, Doc(description="Tokens of context. Unset: the catalog's figure.")] = None
     max_output: Annotated[Count | None, Doc(description="The most output tokens. Unset: the catalog's figure.")] = None
     tools: Annotated[Flag | None, Doc(description="Whether it takes tools. Unset: as the catalog says.")] = None

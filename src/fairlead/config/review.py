@@ -153,13 +153,9 @@ def _prices(subject: _Subject, index: int, route: Route, priced: set[str]) -> No
         if silent or deployment.name in priced:
             continue
         priced.add(deployment.name)
-        row = subject.catalog.models.get((deployment.provider, deployment.model))
-        why = "no price is known for"
-        if row is not None and row.price_up_to is not None:
-            why = f"beyond {row.price_up_to} prompt tokens there is another price for"
         subject.findings.warn(
             _path_of(choice, index, subject.config),
-            f"{why} {deployment.name!r}, so its cost will be unknown; give price to set one",
+            f"no price is known for {deployment.name!r}, so its cost will be unknown; give price to set one",
         )
 
 

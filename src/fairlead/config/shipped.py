@@ -5,17 +5,19 @@ from importlib.resources import files
 
 from fairlead.catalog.table import Catalog, parse
 
+_FOLDER = files("fairlead.catalog")
+
 
 @cache
 def catalog() -> Catalog:
     """The shipped providers, models and prices."""
-    return with_models(_text("models.toml"))
+    return parse(
+        (_FOLDER / "providers.toml").read_text(encoding="utf-8"),
+        (_FOLDER / "models.toml").read_text(encoding="utf-8"),
+        _read_prices,
+    )
 
 
-def with_models(models: str) -> Catalog:
-    """The shipped providers with another table of models and prices. Raises ValueError."""
-    return parse(_text("providers.toml"), models)
-
-
-def _text(name: str) -> str:
-    return (files("fairlead.catalog") / name).read_text(encoding="utf-8")
+def _read_prices(provider: str) -> str | None:
+    table = _FOLDER / "prices" / f"{provider}.toml"
+    return table.read_text(encoding="utf-8") if table.is_file() else None

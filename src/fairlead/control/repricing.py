@@ -1,6 +1,6 @@
 """What requests of the past would have cost with another table of prices.
 
-Pure: records and prices in, sums out. `priced` is the one place that asks a table for a price.
+Pure: records and prices in, sums out.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -9,15 +9,14 @@ from decimal import Decimal
 import msgspec
 
 from fairlead.canonical.routing import RequestRecord
-from fairlead.canonical.usage import Usage, cost
-from fairlead.catalog.table import Catalog
+from fairlead.canonical.usage import Usage
+from fairlead.catalog import pricing
+from fairlead.catalog.pricing import PriceTable
 from fairlead.control.instants import format_instant
 from fairlead.control.tally import dollars, money
 from fairlead.database.requests import tag_of
 from fairlead.database.usage import By
 
-Pricing = Callable[[Usage, str, str, float], Decimal | None]
-"""US dollars of a usage at a provider, of a model, at an instant; None: the table has no price."""
 NOTHING = Decimal(0)
 
 
@@ -33,26 +32,14 @@ class Repriced(msgspec.Struct, frozen=True, kw_only=True):
     """Requests for which the table has no price; they are in neither sum."""
 
 
-def priced(catalog: Catalog) -> Pricing:
-    """The prices of a table."""
-
-    def price(usage: Usage, provider: str, model: str, at: float) -> Decimal | None:
-        del at  # a table has one price per model
-        row = catalog.models.get((provider, model))
-        found = None if row is None else row.price(catalog.version)
-        return None if found is None else cost(usage, found)
-
-    return price
-
-
-def reprice(records: Iterable[RequestRecord], pricing: Pricing, by: By) -> tuple[list[Repriced], Repriced]:
+def reprice(records: Iterable[RequestRecord], table: PriceTable, by: By) -> tuple[list[Repriced], Repriced]:
     """By name, the dearest first, and all together."""
     sums: dict[str, tuple[int, Decimal, Decimal, int]] = {}
     everything = (0, NOTHING, NOTHING, 0)
     for record in records:
         if record.usage is None:
             continue
-        counts = _counts(record, record.usage, pricing)
+        counts = _counts(record, record.usage, table)
         everything = _plus(everything, counts)
         for name in NAMES[by](record):
             sums[name] = _plus(sums.get(name, (0, NOTHING, NOTHING, 0)), counts)
@@ -60,9 +47,8 @@ def reprice(records: Iterable[RequestRecord], pricing: Pricing, by: By) -> tuple
     return sorted(rows, key=lambda row: (-row.repriced, row.name)), _repriced("", everything)
 
 
-def _counts(record: RequestRecord, usage: Usage, pricing: Pricing) -> tuple[int, Decimal, Decimal, int]:
-    provider, _, model = record.served.partition("/")
-    found = pricing(usage, provider, model, record.at)
+def _counts(record: RequestRecord, usage: Usage, table: PriceTable) -> tuple[int, Decimal, Decimal, int]:
+    found = pricing.reprice(usage, record.served, record.at, table)
     if found is None:
         return 1, NOTHING, NOTHING, 1
     return 1, dollars(*money(record.cost)), found, 0

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fairlead.control.projector import ProjectionError
+from fairlead.control.unpriced import Unpriced
 from fairlead.journal.bookmark import Bookmark
 from fairlead.journal.reader import Batch
 from fairlead.telemetry.lines import fields
@@ -16,14 +17,18 @@ log = logging.getLogger("fairlead.requests")
 
 
 class RequestLines:
-    """The projection `request_lines`. `wanted` tells whether lines are to be written."""
+    """The projection `request_lines`. `wanted` tells whether lines are to be written.
+
+    `unpriced` says what has no known price in any case.
+    """
 
     name = "request_lines"
 
-    def __init__(self, file: Path, wanted: Callable[[], bool]) -> None:
+    def __init__(self, file: Path, wanted: Callable[[], bool], unpriced: Unpriced) -> None:
         self._bookmark = Bookmark(file, dict[str, int])
         self._positions = self._bookmark.read() or {}
         self._wanted = wanted
+        self._unpriced = unpriced
 
     def positions(self) -> Mapping[str, int]:
         return self._positions
@@ -33,6 +38,7 @@ class RequestLines:
         if self._wanted():
             for record in batch.records:
                 log.info("request", extra=fields(record))
+        self._unpriced.tell(batch.records)
         self._positions[batch.file] = batch.end
         try:
             self._bookmark.write(self._positions)

@@ -16,6 +16,7 @@ from fairlead.control.gauges import Standing
 from fairlead.control.metrics import Metrics
 from fairlead.control.projector import Projector
 from fairlead.control.request_lines import RequestLines
+from fairlead.control.unpriced import Unpriced
 from fairlead.journal.reader import Reader
 
 LAST_WORDS = 2.0
@@ -37,7 +38,8 @@ class Telling:
         """`places` is a folder where each projection keeps how far it is, `machine` what names this one."""
         self._config = config
         self._metrics = Metrics(places / "metrics", standing.look)
-        lines = RequestLines(places / "request_lines", lambda: self._settings().request_lines == "on")
+        unpriced = Unpriced(self._is_self_hosted)
+        lines = RequestLines(places / "request_lines", lambda: self._settings().request_lines == "on", unpriced)
         self.metrics = Projector(reader, self._metrics)
         """What must not miss a record, unlike the others."""
         self._traces = Traces(places / "traces", lambda: config.otlp, machine)
@@ -63,6 +65,10 @@ class Telling:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS):
                     await asyncio.to_thread(last)
+
+    def _is_self_hosted(self, provider: str) -> bool:
+        choices = (choice for route in self._config.serving.routes for choice in route.choices)
+        return any(one.deployment.self_hosted for one in choices if one.deployment.provider == provider)
 
     def _settings(self) -> Observability:
         config = self._config.config

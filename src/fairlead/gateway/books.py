@@ -66,6 +66,7 @@ class Books:
         "_world",
         "ask",
         "attempts",
+        "began",
         "body_size",
         "code",
         "ended",
@@ -98,6 +99,8 @@ class Books:
         self._world = world
         self._dialect = dialect
         self.watch = Stopwatch(world.clock)
+        self.began = world.wall()
+        """Unix seconds: prices are those of this instant."""
         self._try_at = 0.0
         self._connected = 0.0
         self._cost: str | None = None
@@ -212,7 +215,7 @@ class Books:
     def cost(self) -> str | None:
         """US dollars as a decimal; None where no price or no usage is known. Reckoned once, for header and record."""
         if self._costed is not self.usage:
-            self._cost, self._costed = _cost(self.usage, self.served), self.usage
+            self._cost, self._costed = self._priced(self.usage, self.served), self.usage
         return self._cost
 
     def note(self) -> bytes:
@@ -235,12 +238,12 @@ class Books:
         world, served, ask = self._world, self.served, self.ask
         usage = self._used()
         self._release()
-        used = spent(usage, world.demands.rates_of(served))
+        used = spent(usage, world.demands.rates_of(served, self.began))
         duration = self.watch.lap(GATEWAY) - self.watch.started_at
         world.journal.append(
             RequestRecord(
                 id=self.id,
-                at=world.wall() - duration,
+                at=self.began,
                 tenant=self.key.tenant,
                 key=self.key.id,
                 dialect=self._dialect,
@@ -257,7 +260,7 @@ class Books:
                 attempts=tuple(self.attempts),
                 skipped=untried(self.route, self._tried, self.rested, self.needs) if self.route else (),
                 usage=usage,
-                cost=self.cost() if usage is self.usage else _cost(usage, served),
+                cost=self.cost() if usage is self.usage else self._priced(usage, served),
                 price=served.price.version if served and served.price else "",
                 first_token=self.first_token,
                 duration=duration,
@@ -321,7 +324,7 @@ class Books:
                 retry_after=failure.retry_after if failure else None,
                 connect=self.watch.parts[CONNECT] - self._connected,
                 usage=usage,
-                cost=_cost(usage, deployment),
+                cost=self._priced(usage, deployment),
                 span_id=self._span_id,
             )
         )
@@ -332,16 +335,16 @@ class Books:
             return deployment.name
         return f"{deployment.provider}/{quote(served_model(deployment, self.ask.model), safe=PLAIN)}"
 
+    def _priced(self, usage: Usage | None, deployment: Deployment | None) -> str | None:
+        if usage is None or deployment is None or deployment.price is None:
+            return None
+        dollars = cost(usage, deployment.price, self.began)
+        return None if dollars is None else f"{dollars:f}"
+
     def _release(self) -> None:
         if self._busy:
             self._world.attempt_ends(self._busy)
             self._busy = ""
-
-
-def _cost(usage: Usage | None, deployment: Deployment | None) -> str | None:
-    if usage is None or deployment is None or deployment.price is None:
-        return None
-    return f"{cost(usage, deployment.price):f}"
 
 
 def _refused(_demand: Demand, _used: Amounts) -> int:

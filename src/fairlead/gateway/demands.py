@@ -10,7 +10,8 @@ from fairlead.canonical.limits import Demand, Limit, Rule, Unit
 from fairlead.canonical.routing import Deployment, Route, Snapshot
 from fairlead.gateway.said import said_tags
 from fairlead.gateway.upstream import Request
-from fairlead.policy.estimate import Estimate, Rates, amounts, rates
+from fairlead.policy.estimate import Estimate, amounts
+from fairlead.policy.rates import Rates, rates
 from fairlead.policy.rules import Rules
 from fairlead.tokens.counter import Counter
 from fairlead.tokens.estimator import Way, estimated, shown, vocabularies, ways
@@ -49,12 +50,14 @@ class Demands:
         return await self._counted(rules, books, request, route) if rules else ()
 
     @staticmethod
-    def rates_of(served: Deployment | None) -> Rates | None:
+    def rates_of(served: Deployment | None, at: float) -> Rates | None:
         """What the deployment that answered charges; None: nobody answered, or it is not known.
 
         By its own price and not by its name: routes may give one deployment two prices, and a reload none.
         """
-        return None if served is None or served.price is None else rates(served.price)
+        if served is None or served.price is None:
+            return None
+        return rates(served.price.at(at) or served.price)
 
     async def _counted(
         self, rules: tuple[Rule, ...], books: "Books", request: Request, route: Route

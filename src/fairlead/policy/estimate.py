@@ -1,18 +1,16 @@
 """What a request may come to, and what it came to: tokens and money, as amounts of every unit that a limit can have.
 
-Pure integers: prices become rates once, and money is whole millionths of a dollar, rounded up. It must not know how
-input is counted, nor what limits there are.
+Money is whole millionths of a dollar, rounded up. It must not know how input is counted, nor what limits there are.
 """
 
 from collections.abc import Iterable
-from decimal import Decimal
-from functools import lru_cache
 
 import msgspec
 
 from fairlead.canonical.limits import Unit
 from fairlead.canonical.routing import Deployment
-from fairlead.canonical.usage import Price, Usage
+from fairlead.canonical.usage import Usage
+from fairlead.policy.rates import Rates, money, rates
 
 UNSAID_OUTPUT = 4096
 """Tokens of an answer, where neither the client nor the catalog says how long it may be."""
@@ -22,20 +20,6 @@ MOST_ANSWERS = 128
 BYTES_PER_TOKEN = 4
 
 Amounts = dict[Unit, int]
-
-
-class Rates(msgspec.Struct, frozen=True, kw_only=True):
-    """A price in integers: so many parts of a millionth of a dollar per token, `parts` of them to one."""
-
-    input: int
-    output: int
-    cache_read: int
-    cache_write: int
-    parts: int
-
-    @property
-    def dearest_input(self) -> int:
-        return max(self.input, self.cache_read, self.cache_write)
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -57,22 +41,6 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """Whether every deployment has a price; `money` counts one without as 0."""
 
 
-@lru_cache(maxsize=4096)
-def rates(price: Price) -> Rates:
-    """`price` in integers, exact. Dollars per million tokens are millionths of a dollar per token."""
-    cache_read = price.input if price.cache_read is None else price.cache_read
-    cache_write = price.input if price.cache_write is None else price.cache_write
-    figures = (price.input, price.output, cache_read, cache_write)
-    parts = 10 ** max(_decimals(figure) for figure in figures)
-    plain, output, read, write = (int(figure * parts) for figure in figures)
-    return Rates(input=plain, output=output, cache_read=read, cache_write=write, parts=parts)
-
-
-def _decimals(figure: Decimal) -> int:
-    exponent = figure.as_tuple().exponent
-    return max(-exponent, 0) if isinstance(exponent, int) else 0
-
-
 def terms(deployment: Deployment) -> Terms:
     """The terms of a deployment. An answer is part of the context, so it is no longer than that."""
     longest = deployment.context if deployment.max_output is None else deployment.max_output
@@ -92,8 +60,7 @@ def estimate(offers: Iterable[tuple[int, Terms]], max_tokens: int | None, n: int
         if term.rates is None:
             priced = False
         else:
-            parts = counted * term.rates.dearest_input + output * term.rates.output
-            most_money = max(most_money, -(-parts // term.rates.parts))
+            most_money = max(most_money, term.rates.most(counted, output))
     return Estimate(input=most_input, output=most_output, tokens=most_tokens, money=most_money, priced=priced)
 
 
@@ -127,18 +94,6 @@ def spent(usage: Usage | None, at: Rates | None) -> Amounts:
         "concurrency": 0,
         "money": 0 if at is None else money(used, at),
     }
-
-
-def money(usage: Usage, at: Rates) -> int:
-    """What `usage` costs in millionths of a dollar: `canonical.usage.cost`, rounded up."""
-    plain = max(usage.input - usage.cache_read - usage.cache_write, 0)
-    parts = (
-        plain * at.input
-        + usage.cache_read * at.cache_read
-        + usage.cache_write * at.cache_write
-        + usage.output * at.output
-    )
-    return -(-parts // at.parts)
 
 
 def rough(body: int) -> Estimate:

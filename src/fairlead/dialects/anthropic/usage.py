@@ -39,6 +39,15 @@ class _OutputDetails(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     thinking_tokens: _Count = None
 
 
+class _CacheCreation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    ephemeral_5m_input_tokens: _Count = None
+    ephemeral_1h_input_tokens: _Count = None
+
+
+class _ServerTools(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    web_search_requests: _Count = None
+
+
 class WireUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`usage` of a message or of a `message_delta`; None: not said."""
 
@@ -47,8 +56,15 @@ class WireUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cache_creation_input_tokens: _Count = None
     cache_read_input_tokens: _Count = None
     output_tokens_details: _OutputDetails | None = None
+    cache_creation: _CacheCreation | None = None
+    server_tool_use: _ServerTools | None = None
+    service_tier: Any = None
+    speed: Any = None
+    inference_geo: Any = None
 
 
+_PLAIN = frozenset({"standard", "global", "not_available"})
+"""Words for what costs no more and no less than the price list says first."""
 _decoder: msgspec.json.Decoder[WireUsage | None] = msgspec.json.Decoder(WireUsage | None)
 
 
@@ -68,14 +84,26 @@ def decode_usage(wire: WireUsage | None) -> Usage | None:
         return None
     cache_read = wire.cache_read_input_tokens or 0
     cache_write = wire.cache_creation_input_tokens or 0
-    details = wire.output_tokens_details
+    details, tools, written = wire.output_tokens_details, wire.server_tool_use, wire.cache_creation
+    if written is not None:
+        for_hours, for_minutes = written.ephemeral_1h_input_tokens or 0, written.ephemeral_5m_input_tokens or 0
+        cache_write = max(cache_write, for_hours + for_minutes)
     return Usage(
         input=(wire.input_tokens or 0) + cache_read + cache_write,
         output=wire.output_tokens or 0,
         cache_read=cache_read,
         cache_write=cache_write,
         reasoning=(details.thinking_tokens or 0) if details else 0,
+        cache_write_1h=(written.ephemeral_1h_input_tokens or 0) if written else 0,
+        web_searches=(tools.web_search_requests or 0) if tools else 0,
+        service=_service(wire.service_tier, wire.speed, wire.inference_geo),
     )
+
+
+def _service(*words: object) -> str:
+    """Tier, speed and place of the service, as far as they are not the usual ones; else the tier as it was said."""
+    said = [word for word in words if isinstance(word, str)]
+    return "-".join([word for word in said if word not in _PLAIN]) or next(iter(said), "")
 
 
 def later_usage(earlier: WireUsage | None, later: WireUsage | None) -> WireUsage | None:
@@ -93,6 +121,13 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
     }
+    if usage.cache_write_1h:
+        wire["cache_creation"] = {
+            "ephemeral_5m_input_tokens": max(usage.cache_write - usage.cache_write_1h, 0),
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        }
+    if usage.web_searches:
+        wire["server_tool_use"] = {"web_fetch_requests": 0, "web_search_requests": usage.web_searches}
     if usage.reasoning:
         wire["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return wire

@@ -59,6 +59,7 @@ class _Completion(msgspec.Struct, frozen=True):
     model: str | None = None
     created: float | None = None
     usage: msgspec.Raw = _NOTHING
+    service_tier: Any = None
     error: dict[str, Any] | str | None = None
 
 
@@ -74,6 +75,7 @@ class _Proof(msgspec.Struct, frozen=True):
     choices: Annotated[list[_AnyChoice], msgspec.Meta(min_length=1)]
     model: str | None = None
     usage: msgspec.Raw = _NOTHING
+    service_tier: Any = None
     error: msgspec.Raw = _NOTHING
 
 
@@ -83,6 +85,7 @@ class _PlainProof(msgspec.Struct, frozen=True):
     choices: Annotated[list[_AnyChoice], msgspec.Meta(min_length=1)]
     model: str = ""
     usage: WireUsage | None = None
+    service_tier: Any = None
     error: None = None
 
 
@@ -105,7 +108,7 @@ def decode_answer(body: bytes) -> Answer:
         parts=parts,
         finish=decode_finish(choice.finish_reason, calls=has(parts, ToolCall), refused=has(parts, Refusal)),
         raw_finish=choice.finish_reason,
-        usage=decode_usage(wire.usage),
+        usage=decode_usage(wire.usage, wire.service_tier),
     )
 
 
@@ -115,14 +118,14 @@ def read_usage(body: bytes) -> tuple[str, Usage | None]:
         plain = _plain(body)
     except (msgspec.DecodeError, RecursionError):
         return _read_oddly(body)
-    return plain.model, count(plain.usage)
+    return plain.model, count(plain.usage, plain.service_tier)
 
 
 def _read_oddly(body: bytes) -> tuple[str, Usage | None]:
     wire = _decode(_proof, body)
     if wire.error and wire.error != msgspec.Raw(b"null"):
         raise ValueError("the answer is an error")
-    return wire.model or "", decode_usage(wire.usage)
+    return wire.model or "", decode_usage(wire.usage, wire.service_tier)
 
 
 def encode_answer(answer: Answer) -> bytes:

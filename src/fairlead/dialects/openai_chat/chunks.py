@@ -48,6 +48,7 @@ class Chunk(msgspec.Struct, frozen=True):
     created: float | None = None
     choices: list[ChunkChoice] | None = None
     usage: msgspec.Raw = NOTHING
+    service_tier: Any = None
     x_groq: Groq | None = None
     error: Any = None
 

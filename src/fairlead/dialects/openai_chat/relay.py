@@ -33,6 +33,7 @@ class Relay:
         self.broken: Broken | None = None
         self.begun = False
         self._hide_usage = hide_usage
+        self._service: object = None
         self._open: set[int] = set()
         self._closed: set[int] = set()
         self._boundary = Boundary()
@@ -100,7 +101,8 @@ class Relay:
 
     def _note(self, chunk: Chunk) -> bool:
         self.model = self.model or chunk.model or ""
-        usage = decode_usage(chunk.counted)
+        self._service = chunk.service_tier or self._service
+        usage = decode_usage(chunk.counted, self._service)
         self.usage = usage or self.usage
         self.begun = self.begun or bool(chunk.choices)
         for choice in chunk.choices or ():

@@ -38,6 +38,7 @@ class Decoder:
         self._id = ""
         self._model = ""
         self._usage: Usage | None = None
+        self._service: object = None
         self._finish: str | None = None
         self._parts = Parts()
 
@@ -77,7 +78,8 @@ class Decoder:
         """A chunk without choices may come first (Azure's verdict on the prompt) or last (the usage)."""
         self._id = self._id or chunk.id or ""
         self._model = self._model or chunk.model or ""
-        self._usage = decode_usage(chunk.counted) or self._usage
+        self._service = chunk.service_tier or self._service
+        self._usage = decode_usage(chunk.counted, self._service) or self._usage
         choice = next((choice for choice in chunk.choices or () if choice.index == 0), None)
         if choice is None:
             return

@@ -4,6 +4,7 @@ It knows where providers of this dialect put their counts. It must not know whet
 """
 
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 import msgspec
@@ -29,15 +30,27 @@ WORD: dict[FinishReason, str] = {
 """The dialect's word for a reason; `stop` for all others."""
 
 
+class _CachedDetails(msgspec.Struct, frozen=True, gc=False):
+    audio_tokens: Count = None
+    image_tokens: Count = None
+
+
 class _PromptDetails(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: Count = None
     cache_write_tokens: Count = None
     audio_tokens: Count = None
+    image_tokens: Count = None
+    cached_tokens_details: _CachedDetails | None = None
 
 
 class _CompletionDetails(msgspec.Struct, frozen=True, gc=False):
     reasoning_tokens: Count = None
     audio_tokens: Count = None
+    image_tokens: Count = None
+
+
+class _ServerTools(msgspec.Struct, frozen=True, gc=False):
+    web_search_requests: Count = None
 
 
 class WireUsage(msgspec.Struct, frozen=True):
@@ -48,28 +61,38 @@ class WireUsage(msgspec.Struct, frozen=True):
     completion_tokens_details: _CompletionDetails | None = None
     prompt_cache_hit_tokens: Count = None
     """DeepSeek's name for cached tokens."""
+    num_sources_used: Count = None
+    """xAI's count of what its searches found, which is what it charges."""
+    server_tool_use: _ServerTools | None = None
+    cost: msgspec.Raw = msgspec.Raw(b"")
+    """What OpenRouter charges for the answer."""
+    is_byok: bool | None = None
+    """Whether somebody else charges for it too."""
 
 
-_NO_PROMPT, _NO_COMPLETION = _PromptDetails(), _CompletionDetails()
+_NO_PROMPT, _NO_COMPLETION, _NO_CACHED = _PromptDetails(), _CompletionDetails(), _CachedDetails()
+_MOST_TOLD = 1_000_000
+"""US dollars that no answer costs."""
 _decode = msgspec.json.Decoder(WireUsage | None).decode
 
 
-def decode_usage(raw: msgspec.Raw) -> Usage | None:
-    """The counts; None where there are none, or what is there cannot be counts."""
+def decode_usage(raw: msgspec.Raw, service: object = None) -> Usage | None:
+    """The counts, and the answer's `service_tier`; None where there are none, or what is there cannot be counts."""
     if not raw:
         return None
     try:
-        return count(_decode(raw))
+        return count(_decode(raw), service)
     except msgspec.DecodeError:
         return None
 
 
-def count(wire: WireUsage | None) -> Usage | None:
+def count(wire: WireUsage | None, service: object = None) -> Usage | None:
     """What was counted, as canonical has it."""
     if wire is None or (wire.prompt_tokens is None and wire.completion_tokens is None):
         return None
     prompt = wire.prompt_tokens_details or _NO_PROMPT
     completion = wire.completion_tokens_details or _NO_COMPLETION
+    cached, tools = prompt.cached_tokens_details or _NO_CACHED, wire.server_tool_use
     tokens_in, tokens_out = wire.prompt_tokens or 0, wire.completion_tokens or 0
     reasoning = completion.reasoning_tokens or 0
     if reasoning and wire.total_tokens == tokens_in + tokens_out + reasoning:
@@ -82,7 +105,23 @@ def count(wire: WireUsage | None) -> Usage | None:
         reasoning=reasoning,
         audio_input=prompt.audio_tokens or 0,
         audio_output=completion.audio_tokens or 0,
+        cached_audio=cached.audio_tokens or 0,
+        image_input=prompt.image_tokens or 0,
+        cached_image=cached.image_tokens or 0,
+        image_output=completion.image_tokens or 0,
+        web_searches=(tools.web_search_requests if tools else wire.num_sources_used) or 0,
+        service=service if isinstance(service, str) else "",
+        told=_told(wire.cost) if wire.cost and not wire.is_byok else None,
     )
+
+
+def _told(raw: msgspec.Raw) -> Decimal | None:
+    """An amount of dollars, exactly as it was written; None where it is no such thing."""
+    try:
+        told = Decimal(bytes(raw).decode())
+    except (InvalidOperation, UnicodeDecodeError):
+        return None
+    return told if told.is_finite() and 0 <= told < _MOST_TOLD else None
 
 
 def encode_usage(usage: Usage) -> dict[str, Any]:
