@@ -106,6 +106,8 @@ def consistent(old, new, path):
     if old_size == new_size:
         if path:
             raise NotProvenError("the proof is too long")
+        if old_root != new_root:
+            raise NotProvenError("the two trees have one size and different roots: the trail has two histories")
         return old_root, new_root
     if not old_size & (old_size - 1):
         path = [old_root, *path]
