@@ -1,11 +1,14 @@
 """What a user can meet is documented: error codes, failure kinds, headers, endpoints."""
 
+import argparse
 import re
 from pathlib import Path
 
 import pytest
 
 from fairlead.canonical.errors import CODES, KINDS
+from fairlead.cli.audit_arguments import ACTIONS
+from fairlead.control.admin import STATUSES
 from fairlead.policy.select import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
@@ -38,3 +41,34 @@ def test_every_header_of_the_gateway_is_documented() -> None:
     found = set(HEADERS.findall(source))
     assert len(found) > 5
     assert not {name for name in found if f"`{name}`" not in ERRORS}
+
+
+AUDIT = (ROOT / "docs" / "audit.md").read_text()
+AUDIT_SOURCES = [
+    path.read_text()
+    for folder in ("audit", "control", "cli")
+    for path in sorted((ROOT / "src" / "fairlead" / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("name", sorted(ACTIONS))
+def test_every_command_of_the_audit_trail_is_documented_with_its_flags(name: str) -> None:
+    assert f"`fairlead audit {name}" in AUDIT
+    parser = argparse.ArgumentParser()
+    ACTIONS[name][1](parser)
+    for flag in parser.format_help().split():
+        found = re.match(r"\[?(--[a-z-]+)", flag)
+        assert not found or found.group(1) == "--help" or f"`{found.group(1)}" in AUDIT or f"{found.group(1)} " in AUDIT
+
+
+def test_every_action_in_the_audit_trail_is_documented() -> None:
+    found = set(re.findall(r'"((?:key|config|admin|audit)\.[a-z]+)"', "".join(AUDIT_SOURCES)))
+    assert {"key.create", "config.reject", "admin.refused", "audit.repair"} <= found
+    settings = {"audit.signing_key", "audit.old_signing_key"}
+    assert not {name for name in found - settings if f"`{name}`" not in AUDIT}
+
+
+def test_every_refusal_of_the_admin_port_for_keys_is_documented() -> None:
+    keys = (ROOT / "docs" / "keys.md").read_text() + AUDIT + ERRORS
+    assert not {code for code in ("audit_unavailable", "database_unavailable") if f"`{code}`" not in keys}
+    assert "audit_unavailable" in STATUSES

@@ -106,12 +106,18 @@ def consistent(old, new, path):
     if old_size == new_size:
         if path:
             raise NotProvenError("the proof is too long")
+        if old_root != new_root:
+            raise NotProvenError("the two trees have one size and different roots: the trail has two histories")
         return old_root, new_root
     if not old_size & (old_size - 1):
         path = [old_root, *path]
     if not path:
         raise NotProvenError("the proof is too short")
-    at, last = old_size - 1, new_size - 1
+    return climbed(old_size - 1, new_size - 1, path)
+
+
+def climbed(at, last, path):
+    """The roots of the smaller and the larger tree, from the last leaf of each upwards."""
     while at & 1:
         at, last = at >> 1, last >> 1
     was = now = path[0]

@@ -13,7 +13,7 @@ import pytest
 from tests.audit.trails import admin, batch, filled, trail_at
 
 from fairlead.audit import proofs
-from fairlead.audit.note import Signer, claimed
+from fairlead.audit.note import Checkpoint, Signer, claimed
 from fairlead.audit.proofs import ProofError
 from fairlead.audit.segments import segments_of
 from fairlead.audit.verify import verify
@@ -120,6 +120,13 @@ def test_a_tree_of_nothing_proves_nothing(data: Path, vkey: str) -> None:
     proof = plain(proofs.inclusion(data / "audit", 0))
     for size in (0, 1, 2, 3):
         assert not says({**proof, "hashes": [], "checkpoint": proof["checkpoint"].replace("321", str(size))}, vkey)
+
+
+def test_two_histories_of_one_size_are_no_proof() -> None:
+    signer = Signer("fairlead.test/m1", b"s" * 32)
+    one, other = (signer.sign(Checkpoint("fairlead.test/m1", 5, root * 32).text()) for root in (b"a", b"b"))
+    assert says({"old": one, "new": one, "hashes": []}, signer.verifier.vkey)
+    assert not says({"old": one, "new": other, "hashes": []}, signer.verifier.vkey)
 
 
 def test_what_is_not_there_is_not_proven(data: Path, tmp_path: Path) -> None:

@@ -245,3 +245,11 @@ def test_an_own_key_entry_of_a_thief_is_found(trail: Trail, tmp_path: Path) -> N
     finding = verify(home / "audit").finding
     assert finding is not None
     assert "not signed by the key before" in finding.message
+
+
+def test_a_first_entry_that_is_half_an_entry_is_found(trail: Trail, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(trail.folder, copy)
+    (copy / "hashes-0").unlink()
+    put(copy, [trail.lines[0].replace(b'"at":', b'"au":'), *trail.lines[1:]])
+    assert found(copy, trail) == Finding(0, 1, "it is no entry")

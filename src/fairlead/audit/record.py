@@ -3,7 +3,9 @@
 Pure. It knows both shapes. It must not know keys or files.
 """
 
+from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -14,6 +16,8 @@ from fairlead.canonical.routing import RequestRecord
 PERSONAL = ("user", "tags", "metadata", "content", "trace")
 """Fields that are, or may hold, what a person can be known by: they are never in the open."""
 OWN_PLACE = frozenset({"id", "at", "tenant", "key", *PERSONAL})
+NOTHING: frozenset[str] = frozenset()
+AS_THEY_ARE = frozenset({str, int, bool})
 MICROS = 1_000_000
 OUTCOMES: dict[str, Outcome] = {"finished": "done", "refused": "denied"}
 """By how it ended; everything else has failed."""
@@ -46,20 +50,26 @@ def plain(value: Any) -> Any:
         return round(value * MICROS)
     if kind is tuple:
         return [plain(one) for one in value]
-    return _said(value, frozenset()) if isinstance(value, msgspec.Struct) else value
+    return _said(value, NOTHING) if isinstance(value, msgspec.Struct) else value
 
 
 def _said(value: msgspec.Struct, without: frozenset[str]) -> dict[str, Any]:
     """The fields that are not as they are by default."""
+    fields, values_of = _plan(type(value), without)
     said: dict[str, Any] = {}
-    for name, default in _fields(type(value)):
-        found = getattr(value, name)
-        if found != default and name not in without:
+    for (name, default), found in zip(fields, values_of(value), strict=True):
+        if found is not default and found != default:
             kind = type(found)
-            said[name] = found if kind is str or kind is int or kind is bool else plain(found)
+            said[name] = found if kind in AS_THEY_ARE else plain(found)
     return said
 
 
 @cache
-def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
-    return tuple((field.name, field.default) for field in msgspec.structs.fields(kind))
+def _plan(
+    kind: type[msgspec.Struct], without: frozenset[str]
+) -> tuple[tuple[tuple[str, Any], ...], Callable[[msgspec.Struct], tuple[Any, ...]]]:
+    """The fields with their defaults, and what reads them all at once."""
+    fields = tuple((field.name, field.default) for field in msgspec.structs.fields(kind) if field.name not in without)
+    names = [name for name, _ in fields]
+    values_of = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+    return fields, values_of

@@ -97,7 +97,10 @@ class Walk:
         if link.outbox is not None:
             self.outbox.add(link.outbox)
         if link.seq == 0 or link.action in (OPENED, NEW_KEY):
-            self._key_entry(link, decode(entry))
+            try:
+                self._key_entry(link, decode(entry))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                raise BadEntryError(link.seq, "it is no entry") from None
 
     def _key_entry(self, link: Link, entry: Entry) -> None:
         said = entry.detail or {}
