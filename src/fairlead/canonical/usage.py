@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens of one answer, inclusive (see the module). `None` never means zero: absent details are zero."""
 
     input: int = 0

@@ -73,7 +73,7 @@ def tally(records: Iterable[RequestRecord]) -> Tally:
     for kind, counts in kinds.items():
         _sum_up(found, kind[0], msgspec.structs.replace(firsts[kind], user=""), counts)
     for (hour, tenant, user), counts in users.items():
-        _add(found.labels, (DAY, hour // DAY * DAY, fit.text(tenant), "user", fit.text(user)), counts)
+        _add(found.labels, ("user", DAY, hour // DAY * DAY, fit.text(tenant), fit.text(user)), counts)
         _spend(found, (user_of(tenant, user),), hour, counts[-1])
     return found
 
@@ -110,7 +110,7 @@ def _sum_up(found: Tally, hour: int, like: RequestRecord, counts: Counts) -> Non
     names = (tenant, *map(fit.text, (like.key, _model(like), like.served)))
     _count(found.sums, hour, names, counts)
     for label in {tag_of(pair) for pair in like.tags}:
-        _count(found.labels, hour, (tenant, "tag", label), counts)
+        _count(found.labels, hour, (tenant, label), counts, first=("tag",))
     _spend(found, spenders(like), hour, counts[-1])
 
 
@@ -147,10 +147,12 @@ def _waste(record: RequestRecord) -> Iterator[tuple[str, str, str | None]]:
         yield record.served or last, record.ended, record.cost
 
 
-def _count(sums: dict[Place, Counts], hour: int, names: tuple[str, ...], counts: Counts) -> None:
+def _count(
+    sums: dict[Place, Counts], hour: int, names: tuple[str, ...], counts: Counts, first: tuple[str, ...] = ()
+) -> None:
     """Adds to an hour and to its day."""
     for grain in GRAINS:
-        place: Place = (grain, hour // grain * grain, *names)
+        place: Place = (*first, grain, hour // grain * grain, *names)
         _add(sums, place, counts)
 
 
