@@ -30,7 +30,6 @@ from fairlead.journal.frames import encode
 from fairlead.journal.reader import Reader
 
 START = 1_790_000_000 // 86_400 * 86_400.0
-DAYS = 28
 DEPLOYMENTS = ("openai/gpt-4o-mini", "azure/gpt-4o-mini", "anthropic/claude-sonnet-4")
 REPEATS = 5
 
@@ -43,11 +42,11 @@ FILTERS: dict[str, Filter] = {
     "ended=cut (0.5 %)": Filter(ended="cut"),
     "status=429 (1 %)": Filter(status=429),
     "code (1 %)": Filter(code="rate_limited"),
-    "a user (0.02 %)": Filter(user="u77"),
+    "a user (0.02 %)": Filter(user="u977"),
     "an id": Filter(id="req_a1b2c3ff"),
     "a tag (11 %)": Filter(tag="team=x3"),
     "one day": Filter(since=START + 86_400, until=START + 2 * 86_400),
-    "a tenant and a user of another": Filter(tenant="t3", user="u77"),
+    "a tenant and a user of another": Filter(tenant="t3", user="u977"),
     "a tenant and a key of another (nothing)": Filter(tenant="t3", key="k00000004"),
     "a deployment and a tenant that never meet": Filter(deployment="mistral/large", tenant="big"),
     "a tag, a deployment, a model, a day": Filter(
@@ -58,10 +57,10 @@ FILTERS: dict[str, Filter] = {
 }
 
 
-def synthetic(count: int) -> Iterator[RequestRecord]:
-    """Spread over DAYS; a third of them meet the worst case: `big` never uses `mistral/large`, others always do."""
+def synthetic(count: int, days: int) -> Iterator[RequestRecord]:
+    """Spread over `days`; a third of them meet the worst case: `big` never uses `mistral/large`, others always do."""
     rng = random.Random(7)
-    step = DAYS * 86_400 / count
+    step = days * 86_400 / count
     for number in range(count):
         key = rng.randrange(200)
         refused = rng.random() < 0.01
@@ -89,7 +88,7 @@ def synthetic(count: int) -> Iterator[RequestRecord]:
             price="fairlead 2026-11-04",
             first_token=0.31,
             duration=0.93,
-            user=f"u{rng.randrange(5000)}",
+            user=f"u{key * 25 + rng.randrange(25)}",
             tags=(("team", f"x{key % 9}"),),
             hold="m1-a-1",
             charged=0 if refused else rng.randrange(1, 9000),
@@ -105,10 +104,10 @@ def _attempts(served: str) -> tuple[AttemptRecord, ...]:
     return (AttemptRecord(deployment=served, started_at=0.001, duration=0.9, outcome="answered", status=200),)
 
 
-def ingest(folder: Path, database: Database, count: int) -> None:
+def ingest(folder: Path, database: Database, count: int, days: int) -> None:
     """Records per second of CPU of this process, reading and decoding included."""
     with (folder / "bench.journal").open("wb") as stream:
-        for record in synthetic(count):
+        for record in synthetic(count, days):
             stream.write(encode(record))
     log, reader = RequestLog(database, "m1"), Reader(folder)
     gc.collect()
@@ -117,7 +116,7 @@ def ingest(folder: Path, database: Database, count: int) -> None:
     for batch in reader.beyond(log.positions()):
         log.take(batch)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    print(f"ingestion: {count} records, {count / cpu:.0f}/s of CPU, {count / wall:.0f}/s of wall time\n")
+    print(f"ingestion: {count} records of {days} days, {count / cpu:.0f}/s of CPU, {count / wall:.0f}/s of wall time\n")
 
 
 def measured(work: Callable[[], Any]) -> tuple[float, float, Any]:
@@ -130,13 +129,13 @@ def measured(work: Callable[[], Any]) -> tuple[float, float, Any]:
     return median(times), max(times), result
 
 
-def look(database: Database) -> None:
+def look(database: Database, days: int) -> None:
     print("| list of 100 filtered by | median ms | longest ms | rows | more |\n|---|---|---|---|---|")
     for name, wanted in FILTERS.items():
         middle, most, page = measured(lambda wanted=wanted: _page(database, wanted))  # type: ignore[misc]
         print(f"| {name} | {middle:.1f} | {most:.1f} | {len(page.lines)} | {'yes' if page.after else 'no'} |")
-    span = span_of(START, START + DAYS * 86_400, None)
-    print("\n| usage of 28 days | median ms | longest ms | rows |\n|---|---|---|---|")
+    span = span_of(START, START + days * 86_400, None)
+    print("\n| usage of all days | median ms | longest ms | rows |\n|---|---|---|---|")
     for by in BY:
         middle, most, found = measured(lambda by=by: _read(database, lambda c: report(c, by, span)))  # type: ignore[misc]
         print(f"| by {by} | {middle:.1f} | {most:.1f} | {len(found.rows)} |")
@@ -168,17 +167,18 @@ def _place(folder: Path, *, embedded: bool) -> Iterator[Place]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--days", type=int, default=28, help="the time over which they are spread")
     parser.add_argument("--postgres", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, _place(Path(name), embedded=not args.postgres) as place:
         print(f"## {'PostgreSQL' if args.postgres else 'SQLite'}\n")
         database = Database(place)
         schema.migrate(database)
-        ingest(Path(name), database, args.records)
+        ingest(Path(name), database, args.records, args.days)
         if args.postgres:
             with database.writing() as connection:
                 connection.execute(text("ANALYZE"))  # autovacuum does so within a minute
-        look(Database(place, Patience(statement=2.0, transaction=2.0)))
+        look(Database(place, Patience(statement=2.0, transaction=2.0)), args.days)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from fairlead.canonical.errors import CODES, KINDS
+from fairlead.cli import usage_arguments
 from fairlead.cli.audit_arguments import ACTIONS
 from fairlead.control.admin import STATUSES
+from fairlead.control.history import FILTERS
+from fairlead.control.usage_report import BY
 from fairlead.policy.select import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
 ROUTING = (ROOT / "docs" / "routing.md").read_text()
+USAGE = (ROOT / "docs" / "usage.md").read_text()
 HEADERS = re.compile(r"\b(x-fairlead-[a-z-]+|x-request-id|x-should-retry|retry-after(?:-ms)?)\b")
 
 
@@ -72,3 +76,11 @@ def test_every_refusal_of_the_admin_port_for_keys_is_documented() -> None:
     keys = (ROOT / "docs" / "keys.md").read_text() + AUDIT + ERRORS
     assert not {code for code in ("audit_unavailable", "database_unavailable") if f"`{code}`" not in keys}
     assert "audit_unavailable" in STATUSES
+
+
+def test_every_flag_and_every_parameter_of_the_past_is_documented() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    usage_arguments.usage(parser)
+    flags = {flag for action in parser._actions for flag in action.option_strings}
+    names = {*flags, *FILTERS, *BY, "limit", "cursor", "waste"}
+    assert not {name for name in names if not re.search(rf"`{re.escape(name)}[` ]", USAGE)}

@@ -234,14 +234,14 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 Outcome = Answered | Failed
 
 
-class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+class Skipped(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A deployment that was considered and not used, and why."""
 
     deployment: str
     reason: str
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """What a guardrail said of a request."""
 
     guardrail: str
@@ -251,7 +251,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """In our own words, without the text that it is about."""
 
 
-class Trace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Trace(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """A request's place in a distributed trace (W3C Trace Context), all ids in lower-case hex."""
 
     trace_id: str
@@ -264,7 +264,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The caller's `tracestate`, as it is."""
 
 
-class Latency(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Latency(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """Where a request's wall time went, in seconds. The parts are measured apart and sum to its `duration`."""
 
     body: float = 0.0
@@ -282,14 +282,14 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The gateway itself."""
 
 
-class Content(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Content(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """The texts of a request, kept where its tenant wants that; redacted as its guardrails say."""
 
     prompt: str = ""
     answer: str = ""
 
 
-class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """One attempt, for the record. Times in seconds; `started_at` counts from the request's start."""
 
     deployment: str
@@ -317,7 +317,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return f"{self.deployment}:{self.status if telling else self.outcome}"
 
 
-class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What one request leaves behind, written once when its books close. Times in seconds unless named otherwise."""
 
     id: str

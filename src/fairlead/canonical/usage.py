@@ -19,7 +19,7 @@ PLAIN_SERVICES = frozenset({"", "default", "standard", "auto", "on_demand", "glo
 """What providers call the service that costs what their price list says first."""
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Tokens of one answer, inclusive (see the module). `None` never means zero: absent details are zero."""
 
     input: int = 0

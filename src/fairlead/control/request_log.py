@@ -6,6 +6,8 @@ not know who reads them, nor when it is driven.
 
 from collections.abc import Callable, Mapping
 
+from fairlead.canonical.limits import SECOND
+from fairlead.config.limits import LONGEST
 from fairlead.control.projector import ProjectionError
 from fairlead.control.tally import HOUR, tally
 from fairlead.database import positions, requests, spend, usage
@@ -15,7 +17,7 @@ from fairlead.journal.reader import Batch
 
 MOST = 1000
 """Rows that are dropped in one transaction; others write between two of them."""
-REACH = 2 * 400 * 24
+REACH = 2 * LONGEST // SECOND // HOUR
 """Hours that the longest budget's period can reach back, as it looks at the ledger."""
 
 

@@ -3,9 +3,9 @@
 Pure: records in, sums out. It knows what each count means. It must not know tables or transactions.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from typing import TypeVar
 
 import msgspec
 
@@ -32,7 +32,6 @@ _SCALE = Decimal(10**12)
 Place = tuple[int | str, ...]
 Counts = tuple[int, ...]
 Kind = tuple[int, str, str, str, str, str, str, tuple[tuple[str, str], ...]]
-Key = TypeVar("Key")
 
 
 class Tally(msgspec.Struct):
@@ -54,9 +53,9 @@ def tally(records: Iterable[RequestRecord]) -> Tally:
 
     Records of one kind, alike in all names but the user's, are summed first: names are looked at once per kind.
     """
-    kinds: dict[Kind, Counts] = {}
+    kinds: defaultdict[Kind, list[Counts]] = defaultdict(list)
     firsts: dict[Kind, RequestRecord] = {}
-    users: dict[tuple[int, str, str], Counts] = {}
+    users: defaultdict[tuple[int, str, str], list[Counts]] = defaultdict(list)
     found = Tally()
     for record in records:
         hour = int(fit.seconds(record.at) + fit.seconds(record.duration)) // HOUR
@@ -64,16 +63,17 @@ def tally(records: Iterable[RequestRecord]) -> Tally:
         names = (record.tenant, record.key, record.asked, record.route, record.served, record.wildcard)
         kind = (hour, *names, record.tags)
         firsts.setdefault(kind, record)
-        _add(kinds, kind, counts)
+        kinds[kind].append(counts)
         if record.user:
-            _add(users, (hour, record.tenant, record.user), counts)
+            users[hour, record.tenant, record.user].append(counts)
         for deployment, cause, cost in _waste(record):
             whose = (fit.text(record.tenant), fit.text(deployment), fit.text(cause))
             _count(found.wasted, hour, whose, (1, *money(cost), int(cost is None)))
-    for kind, counts in kinds.items():
-        _sum_up(found, kind[0], msgspec.structs.replace(firsts[kind], user=""), counts)
-    for (hour, tenant, user), counts in users.items():
-        _add(found.labels, (DAY, hour // DAY * DAY, fit.text(tenant), "user", fit.text(user)), counts)
+    for kind, of_kind in kinds.items():
+        _sum_up(found, kind[0], msgspec.structs.replace(firsts[kind], user=""), _together(of_kind))
+    for (hour, tenant, user), of_user in users.items():
+        counts = _together(of_user)
+        _add(found.labels, ("user", DAY, hour // DAY * DAY, fit.text(tenant), fit.text(user)), counts)
         _spend(found, (user_of(tenant, user),), hour, counts[-1])
     return found
 
@@ -110,7 +110,7 @@ def _sum_up(found: Tally, hour: int, like: RequestRecord, counts: Counts) -> Non
     names = (tenant, *map(fit.text, (like.key, _model(like), like.served)))
     _count(found.sums, hour, names, counts)
     for label in {tag_of(pair) for pair in like.tags}:
-        _count(found.labels, hour, (tenant, "tag", label), counts)
+        _count(found.labels, hour, (tenant, label), counts, first=("tag",))
     _spend(found, spenders(like), hour, counts[-1])
 
 
@@ -147,13 +147,19 @@ def _waste(record: RequestRecord) -> Iterator[tuple[str, str, str | None]]:
         yield record.served or last, record.ended, record.cost
 
 
-def _count(sums: dict[Place, Counts], hour: int, names: tuple[str, ...], counts: Counts) -> None:
+def _count(
+    sums: dict[Place, Counts], hour: int, names: tuple[str, ...], counts: Counts, first: tuple[str, ...] = ()
+) -> None:
     """Adds to an hour and to its day."""
     for grain in GRAINS:
-        place: Place = (grain, hour // grain * grain, *names)
+        place: Place = (*first, grain, hour // grain * grain, *names)
         _add(sums, place, counts)
 
 
-def _add(sums: dict[Key, Counts], place: Key, counts: Counts) -> None:
+def _together(counts: list[Counts]) -> Counts:
+    return tuple(map(sum, zip(*counts, strict=True)))
+
+
+def _add(sums: dict[Place, Counts], place: Place, counts: Counts) -> None:
     before = sums.get(place)
-    sums[place] = counts if before is None else tuple([a + b for a, b in zip(before, counts, strict=True)])
+    sums[place] = counts if before is None else _together([before, counts])

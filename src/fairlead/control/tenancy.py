@@ -25,6 +25,7 @@ from fairlead.control.keyring import Keyring
 from fairlead.control.keys import Follower
 from fairlead.control.ledger import Ledger
 from fairlead.control.projector import Projector
+from fairlead.control.setup_entries import SetupEntries
 from fairlead.control.standing_entries import StandingEntries
 from fairlead.control.sweeper import Sweeper
 from fairlead.control.tenancy_post import TenancyPost
@@ -84,7 +85,8 @@ class Tenancy:
         """What the admin port answers about keys and tenants."""
         keys = KeyEntries(self._keyring, self._desk, self._changed)
         standing = StandingEntries(self._config, self._keyring, self._desk, self.standings)
-        return (*keys.entries(), *standing.entries(), *self._history.entries())
+        setup = SetupEntries(self._config)
+        return (*keys.entries(), *standing.entries(), *self._history.entries(), *setup.entries())
 
     async def start(self) -> None:
         """Makes the database fit, catches up, so that the first worker finds every key, and follows from then on.

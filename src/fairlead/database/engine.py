@@ -23,6 +23,10 @@ STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock, for a connection whose transactions have an end."""
 CACHE_KIB = 32 * 1024
 """What a connection of SQLite keeps of the file: the places in its indexes that new rows go to, and more."""
+CHECKPOINT = 16_384
+"""Pages of the write-ahead log (64 MiB) that are brought into the file together: a page that is written often counts
+once.
+"""
 BEGIN = "fairlead_begin"
 """The execution option that says how a transaction begins in SQLite."""
 ALONE = "BEGIN EXCLUSIVE"
@@ -118,6 +122,7 @@ def _prepare(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # sqlite3 would begin and commit by rules of its own
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
 
 
 def _begin(connection: Connection) -> None:

@@ -23,7 +23,7 @@ def text(value: str) -> str:
 def texts(values: tuple[str, ...]) -> tuple[str, ...]:
     """Each as `text` has it."""
     together = "".join(values)
-    if len(together) <= LONGEST and together.isascii() and "\0" not in together:
+    if together.isascii() and "\0" not in together and max(map(len, values)) <= LONGEST:
         return values
     return tuple([text(value) for value in values])
 

@@ -186,10 +186,11 @@ request_tags = Table(
 """Where `requests` has a tag (`name=value`)."""
 
 
-def _sums(name: str, places: tuple[str, ...], counts: tuple[str, ...]) -> Table:
+def _sums(name: str, places: tuple[str, ...], counts: tuple[str, ...], first: tuple[str, ...] = ()) -> Table:
     return Table(
         name,
         metadata,
+        *(Column(place, Text, primary_key=True) for place in first),
         Column("grain", Integer, primary_key=True),
         Column("hour", BigInteger, primary_key=True),
         *(Column(place, Text, primary_key=True) for place in places),
@@ -203,7 +204,7 @@ usage_sums = _sums("usage_sums", ("tenant", "key", "model", "deployment"), COUNT
 Long times are summed from days, and only their ends from hours.
 """
 
-usage_labels = _sums("usage_labels", ("tenant", "kind", "label"), COUNTS)
+usage_labels = _sums("usage_labels", ("tenant", "label"), COUNTS, first=("kind",))
 """The same by what requests are labelled with: `kind` is `tag`, or `user`, which is summed by days alone."""
 
 waste = _sums("waste", ("tenant", "deployment", "cause"), WASTED)

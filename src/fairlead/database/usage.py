@@ -15,7 +15,7 @@ from fairlead.database.tables import COUNTS, WASTED, usage_labels, usage_sums, w
 MOST = 1000
 """The most rows of a report."""
 Sums = Mapping[tuple[Any, ...], Sequence[int]]
-"""By the columns of a table's key, grain and hour first: what is added to its other columns."""
+"""By the columns of a table's key, in their order: what is added to its other columns."""
 By = Literal["tenant", "key", "model", "deployment", "day", "tag", "user"]
 LABELS = ("tag", "user")
 DAY = 24

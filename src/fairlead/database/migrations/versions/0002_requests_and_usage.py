@@ -27,7 +27,7 @@ UNUSUAL = {
 def upgrade() -> None:
     _requests()
     _sums("usage_sums", ("tenant", "key", "model", "deployment"), COUNTS)
-    _sums("usage_labels", ("tenant", "kind", "label"), COUNTS)
+    _sums("usage_labels", ("tenant", "label"), COUNTS, ("kind",))
     _sums("waste", ("tenant", "deployment", "cause"), ("attempts", "micros", "picos", "unpriced"))
 
 
@@ -75,9 +75,10 @@ def _requests() -> None:
     )
 
 
-def _sums(name: str, places: tuple[str, ...], counts: tuple[str, ...]) -> None:
+def _sums(name: str, places: tuple[str, ...], counts: tuple[str, ...], first: tuple[str, ...] = ()) -> None:
     op.create_table(
         name,
+        *(sa.Column(place, sa.Text, primary_key=True) for place in first),
         sa.Column("grain", sa.Integer, primary_key=True),
         sa.Column("hour", sa.BigInteger, primary_key=True),
         *(sa.Column(place, sa.Text, primary_key=True) for place in places),
