@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from tests.telemetry.a_record import attempt, record
 
-from fairlead.canonical.routing import RequestRecord, Trace
-from fairlead.config.otlp import Otlp
+from fairlead.canonical.routing import Content, RequestRecord, Trace
+from fairlead.config.otlp import Collector, Otlp
 from fairlead.control import exporting
-from fairlead.control.exporting import AT_ONCE, TOO_OLD, Line, Traces
+from fairlead.control.exporting import AT_ONCE, TEXT_AT_ONCE, TOO_OLD, Line, Traces
 from fairlead.control.projector import ProjectionError
 from fairlead.journal.reader import Batch
 from fairlead.telemetry.spans import Span
 
-WANTED = Otlp(url="http://127.0.0.1:1", traces=True)
+WANTED = Otlp(traces=Collector(url="http://127.0.0.1:1"))
 NOW = 1_795_000_002.0
 
 
@@ -22,6 +22,9 @@ class FakeSender:
 
     def __init__(self) -> None:
         self.taken: list[Span] = []
+        self.parcels: list[int] = []
+        """How many spans came together."""
+        self.closed = False
         self.takes = 1_000_000
         """Batches that it still takes."""
 
@@ -29,14 +32,25 @@ class FakeSender:
         self.takes -= 1
         if self.takes >= 0:
             self.taken += spans
+            self.parcels.append(len(spans))
         return self.takes >= 0
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
 
-def traces(tmp_path: Path, sender: FakeSender, wanted: Otlp = WANTED) -> Traces:
-    made = Traces(tmp_path / "traces", lambda: wanted, "m", wall=lambda: NOW)
+class Clock:
+    """The wall clock, which a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def traces(tmp_path: Path, sender: FakeSender, wanted: Otlp = WANTED, clock: Clock | None = None) -> Traces:
+    made = Traces(tmp_path / "traces", lambda: wanted, "m", wall=clock or Clock())
     made._line = Line(lambda *_: sender, "m")  # type: ignore[arg-type]
     return made
 
@@ -73,6 +87,55 @@ def test_what_is_too_old_is_skipped_and_that_is_said(tmp_path: Path, caplog: pyt
     assert [(line.message, line.__dict__["requests"]) for line in caplog.records] == [("traces_skipped", 1)]
 
 
+def test_nothing_that_is_young_enough_is_left_out_when_others_grew_too_old_meanwhile(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sender, clock = FakeSender(), Clock()
+    sender.takes = 1
+    one = traces(tmp_path, sender, clock=clock)
+    tried = (attempt(span_id="a" * 16),)
+    old = [record(id=f"old_{number}", attempts=tried) for number in range(AT_ONCE // 2 + 10)]
+    young = [record(id=f"young_{number}", at=NOW + 600, attempts=tried) for number in range(10)]
+    full = batch(*old, *young)
+    for _ in range(2):
+        with pytest.raises(ProjectionError, match="collector"):
+            one.take(full)
+    clock.now = NOW + TOO_OLD + 300
+    sender.takes = 100
+    one.take(full)
+    ids = [span.attributes["fairlead.request"] for span in sender.taken if span.kind == "server"]
+    assert ids == [one.id for one in (*old[: AT_ONCE // 2], *young)]
+    assert [(line.message, line.__dict__["requests"]) for line in caplog.records] == [("traces_skipped", 10)]
+    assert one.skipped == 10
+
+
+def test_a_batch_that_has_grown_meanwhile_goes_on_where_it_was(tmp_path: Path) -> None:
+    sender = FakeSender()
+    sender.takes = 1
+    one = traces(tmp_path, sender)
+    first = [record(id=f"req_{number}") for number in range(AT_ONCE + 1)]
+    with pytest.raises(ProjectionError):
+        one.take(batch(*first))
+    sender.takes = 100
+    one.take(Batch("a.journal", 0, 300, (*first, record(id="later"))))
+    assert [span.attributes["fairlead.request"] for span in sender.taken] == [one.id for one in first] + ["later"]
+
+
+def test_a_requests_spans_stay_together_and_no_parcel_is_too_large(tmp_path: Path) -> None:
+    sender = FakeSender()
+    tried = tuple(attempt(span_id=f"{number:016x}") for number in range(1, 4))
+    traces(tmp_path, sender).take(batch(*(record(attempts=tried) for _ in range(200))))
+    assert sender.parcels == [512, 288]
+
+
+def test_long_texts_are_sent_in_smaller_parcels(tmp_path: Path) -> None:
+    sender = FakeSender()
+    long = record(content=Content(prompt="x" * 32_768, answer="y" * 32_768))
+    traces(tmp_path, sender).take(batch(*(long for _ in range(100))))
+    assert sum(sender.parcels) == 100
+    assert max(sender.parcels) * 65_536 <= TEXT_AT_ONCE
+
+
 def test_a_caller_that_does_not_sample_is_heeded(tmp_path: Path) -> None:
     sender = FakeSender()
     quiet = Trace(trace_id="1" * 32, span_id="2" * 16, parent_id="3" * 16, sampled=False)
@@ -91,3 +154,40 @@ def test_without_the_extra_the_log_says_what_to_install(tmp_path: Path, monkeypa
     monkeypatch.setattr(exporting, "is_installed", lambda _: False)
     with pytest.raises(ProjectionError, match=r"pip install '\.\[otel\]'"):
         Traces(tmp_path / "traces", lambda: WANTED, "m", wall=lambda: NOW).take(batch(record()))
+
+
+def test_a_sender_is_made_anew_when_it_shall_go_elsewhere_and_ends_when_nobody_wants_it(tmp_path: Path) -> None:
+    made: list[tuple[str, FakeSender]] = []
+
+    def make(collector: Collector, _machine: str) -> FakeSender:
+        if collector.url == "bad":
+            raise ProjectionError("the extra is missing")
+        made.append((collector.url, FakeSender()))
+        return made[-1][1]
+
+    wanted = [Otlp(traces=Collector(url=url)) for url in ("a", "a", "bad", "a", "b")]
+    one = Traces(tmp_path / "traces", lambda: wanted[0], "m", wall=lambda: NOW)
+    one._line = Line(make, "m")  # type: ignore[arg-type]
+    for start in (0, 100):
+        one.take(batch(record(), start=start))
+        wanted.pop(0)
+    with pytest.raises(ProjectionError, match="extra"):
+        one.take(batch(record(), start=200))
+    for start in (200, 300):
+        wanted.pop(0)
+        one.take(batch(record(), start=start))
+    assert [url for url, _ in made] == ["a", "a", "b"]
+    assert [sender.closed for _, sender in made] == [True, True, False]
+    wanted[0] = Otlp()
+    one.take(batch(record(), start=400))
+    assert made[-1][1].closed
+
+
+def test_once_it_is_closed_nothing_is_sent(tmp_path: Path) -> None:
+    sender = FakeSender()
+    one = traces(tmp_path, sender)
+    one.take(batch(record()))
+    one.close()
+    with pytest.raises(ProjectionError, match="nothing more"):
+        one.take(batch(record(), start=100))
+    assert (len(sender.taken), sender.closed) == (1, True)

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.telemetry.a_record import CANARY, attempt, record
 
+from fairlead.canonical.chat import Message, Text
 from fairlead.canonical.routing import Content, Skipped, Trace
-from fairlead.telemetry import names
+from fairlead.telemetry import names, otlp
 from fairlead.telemetry.sampling import sampler_of
 from fairlead.telemetry.spans import Span, spans_of
 
@@ -34,6 +36,30 @@ def test_every_name_is_the_conventions_or_our_own() -> None:
     assert {name for name in told if not name.startswith("fairlead.")} == CONVENTIONS
     assert "gen_ai.system" not in told
     assert set(names.PROVIDERS.values()) == WELL_KNOWN
+
+
+REQUIRED = {"gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model"}
+"""What the conventions demand of every span of an inference; `error.type` too, where it ended in an error."""
+SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+BUCKETS = {
+    "gen_ai.client.token.usage": (
+        1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864,
+    ),
+    "gen_ai.client.operation.duration": SECONDS,
+    "gen_ai.client.operation.time_to_first_chunk": SECONDS,
+    "gen_ai.client.operation.time_per_output_chunk": SECONDS,
+}  # fmt: skip
+"""Copied from docs/gen-ai/gen-ai-metrics.md at 004902b."""
+
+
+def test_every_span_has_what_the_conventions_demand() -> None:
+    for one in (*traced(), *traced(served="", ended="failed", code="provider_error")):
+        assert one.attributes.keys() >= REQUIRED
+        assert bool(one.error) is (names.ERROR_TYPE in one.attributes)
+
+
+def test_distributions_have_the_buckets_that_the_conventions_advise() -> None:
+    assert otlp.BUCKETS == BUCKETS
 
 
 def traced(**more: Any) -> tuple[Span, ...]:
@@ -94,8 +120,12 @@ def test_what_guardrails_said_which_limit_refused_and_who_was_skipped_are_events
 def test_x21_texts_are_told_only_where_they_are_recorded() -> None:
     assert CANARY not in str(traced())
     assert "jo@example.com" not in str(traced())
-    own = traced(content=Content(prompt=f'["{CANARY}"]', answer="[]"))[0]
-    assert own.attributes[names.INPUT_MESSAGES] == f'["{CANARY}"]'
+    said = Message(role="user", parts=(Text(text=CANARY),))
+    own, *attempts = traced(content=Content(prompt=msgspec.json.encode([said]).decode(), answer="[]"))
+    assert own.attributes[names.INPUT_MESSAGES] == (
+        '[{"role":"user","parts":[{"type":"text","content":"canary-of-a-prompt"}]}]'
+    )
+    assert CANARY not in str(attempts)
 
 
 def test_without_a_trace_there_are_no_spans() -> None:

@@ -75,5 +75,75 @@ def test_blanks_around_it_do_no_harm_and_its_absence_is_no_fault() -> None:
     assert parse(None, b"a=1") is None
 
 
-def test_a_state_that_is_too_long_is_left_out() -> None:
-    assert parse(GOOD, b"a=" + b"x" * 511) == Parent(TRACE, SPAN, sampled=True, state="")
+def state_of(text: str) -> str:
+    parent = parse(GOOD, text.encode())
+    assert parent is not None
+    return parent.state
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    [
+        ("foo=1,bar=2", "foo=1,bar=2"),
+        ("foo=1 \t , \tbar=2", "foo=1,bar=2"),
+        ("foo=1,,bar=2,", "foo=1,bar=2"),
+        ("foo@=1,bar=2", ""),
+        ("@foo=1,bar=2", ""),
+        ("foo@@bar=1", ""),
+        ("foo@bar@baz=1", ""),
+        ("foo =1", ""),
+        ("FOO=1", ""),
+        ("foo.bar=1", ""),
+        ("foo", ""),
+        ("foo=", ""),
+        ("foo=1=2", ""),
+        ("foo=\xe9", ""),
+        ("foo=a\tb", ""),
+        ("foo=1,foo=1", ""),
+        ("foo=1,foo=2,bar=3", ""),
+        ("a b=1", ""),
+        ("0foo=1", ""),
+        ("fw529a3039@dt=FfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffF", None),
+        ("tenant1@sys=1", None),
+        ("1@sys=1", None),
+        ("1@1sys=1", ""),
+        ("k" * 256 + "=1", None),
+        ("k" * 257 + "=1", ""),
+        ("t" * 241 + "@" + "v" * 14 + "=1", None),
+        ("t" * 242 + "@v=1", ""),
+        ("t@" + "v" * 15 + "=1", ""),
+        ("a=" + "v" * 256, None),
+        ("a=" + "v" * 257, ""),
+        (",".join(f"k{number}=1" for number in range(32)), None),
+        (",".join(f"k{number}=1" for number in range(33)), ""),
+        ("a=!\"#$%&'()*+-./0123456789:;<>?@[\\]^_`{|}~", None),
+        ("a= b", None),
+    ],
+)
+def test_a_state_is_passed_on_as_it_came_or_not_at_all(given: str, passed_on: str | None) -> None:
+    """The forms of the standard's own test suite. None: as it came."""
+    assert state_of(given) == (given if passed_on is None else passed_on)
+
+
+def test_of_a_long_state_the_last_members_are_left_out() -> None:
+    members = [f"k{number}=" + "x" * 96 for number in range(8)]
+    assert state_of(",".join(members)) == ",".join(members[:5])
+    assert state_of("a=" + "x" * 250 + ",b=" + "y" * 256 + ",c=1") == "a=" + "x" * 250 + ",b=" + "y" * 256
+
+
+MEMBERS = st.lists(
+    st.tuples(
+        st.from_regex(r"[a-z][a-z0-9_*/-]{0,20}(@[a-z]{1,10})?", fullmatch=True),
+        st.from_regex(r"[ -+\--<>-~]{0,20}[!-+\--<>-~]", fullmatch=True),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda member: member[0],
+)
+
+
+@given(MEMBERS)
+def test_every_good_state_passes(members: list[tuple[str, str]]) -> None:
+    state = ",".join(f"{key}={value}" for key, value in members)
+    assert state_of(state) == state
+    assert state_of(state + f",{members[0][0]}=again") == ""

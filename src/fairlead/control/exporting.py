@@ -7,12 +7,14 @@ that is too old to be worth sending. It must not know spans or protocols (teleme
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+import msgspec
+
 from fairlead.canonical.routing import RequestRecord
-from fairlead.config.otlp import EXTRAS, Otlp, is_installed
+from fairlead.config.otlp import EXTRAS, Collector, Otlp, is_installed
 from fairlead.control.projector import ProjectionError
 from fairlead.journal.bookmark import Bookmark
 from fairlead.journal.reader import Batch, Reader
@@ -26,11 +28,23 @@ log = logging.getLogger("fairlead.control")
 
 AT_ONCE = 512
 """Spans that are sent together."""
+TEXT_AT_ONCE = 1024 * 1024
+"""Characters of prompts and answers that are sent together: collectors refuse what is too large, for good."""
 TOO_OLD = 3600.0
 """Seconds after which a request is no longer worth a span."""
 
 Wanted = Callable[[], Otlp]
 """What is sent, and where to, now."""
+
+
+class Parcel(msgspec.Struct, frozen=True):
+    """What is sent together."""
+
+    spans: list[Span]
+    end: int
+    """The record of the batch that comes next."""
+    skipped: int
+    """Requests before `end` that are too old to be told."""
 
 
 class Traces:
@@ -46,15 +60,19 @@ class Traces:
         self._is_sampled = sampler_of(os.environ)
         self._line: Line[otlp.Spans] = Line(_spans, machine)
         self._sent: tuple[str, int, int] = ("", 0, 0)
-        """Of which batch how many spans were taken, so that they are not sent twice when the rest was not."""
+        """Of which batch how many records are told, so that they are not told twice when the rest was not taken."""
+        self.skipped = 0
+        """Requests whose spans were too old when the collector was back."""
 
     def positions(self) -> Mapping[str, int]:
         return self._positions
 
     def take(self, batch: Batch) -> None:
-        wanted = self._wanted()
-        if wanted.traces:
-            self._send(batch, wanted)
+        collector = self._wanted().traces
+        if collector is None:
+            self._line.hang_up()
+        else:
+            self._send(batch, collector)
         self._positions[batch.file] = batch.end
         try:
             self._bookmark.write(self._positions)
@@ -64,22 +82,37 @@ class Traces:
     def close(self) -> None:
         self._line.close()
 
-    def _send(self, batch: Batch, wanted: Otlp) -> None:
-        spans = self._spans(batch.records)
-        file, start, sent = self._sent
-        if (file, start) != (batch.file, batch.start):
-            sent = 0
-        for begin in range(sent, len(spans), AT_ONCE):
-            if not self._line.to(wanted).send(spans[begin : begin + AT_ONCE]):
+    def _send(self, batch: Batch, collector: Collector) -> None:
+        file, start, told = self._sent
+        begin = told if (file, start) == (batch.file, batch.start) else 0
+        for parcel in self._parcels(batch.records, begin):
+            if parcel.spans and not self._line.to(collector).send(parcel.spans):
                 raise ProjectionError("the collector of traces does not take them")
-            self._sent = (batch.file, batch.start, begin + AT_ONCE)
+            self._sent = (batch.file, batch.start, parcel.end)
+            self._skip(parcel.skipped)
 
-    def _spans(self, records: Iterable[RequestRecord]) -> list[Span]:
-        told = [one for one in records if one.trace is not None and self._is_sampled(one.trace)]
-        fresh = [one for one in told if one.answered_at > self._wall() - TOO_OLD]
-        if len(fresh) < len(told):
-            log.warning("traces_skipped", extra={"requests": len(told) - len(fresh)})
-        return [span for record in fresh for span in spans_of(record)]
+    def _parcels(self, records: Sequence[RequestRecord], begin: int) -> Iterator[Parcel]:
+        """The records from `begin` on. One record's spans stay together."""
+        spans: list[Span] = []
+        size = skipped = 0
+        for number, record in enumerate(records[begin:], begin):
+            if record.trace is None or not self._is_sampled(record.trace):
+                continue
+            if record.answered_at <= self._wall() - TOO_OLD:
+                skipped += 1
+                continue
+            more, length = spans_of(record), _length(record)
+            if spans and (len(spans) + len(more) > AT_ONCE or size + length > TEXT_AT_ONCE):
+                yield Parcel(spans, number, skipped)
+                spans, size, skipped = [], 0, 0
+            spans += more
+            size += length
+        yield Parcel(spans, len(records), skipped)
+
+    def _skip(self, requests: int) -> None:
+        if requests:
+            self.skipped += requests
+            log.warning("traces_skipped", extra={"requests": requests})
 
 
 class Meters:
@@ -96,9 +129,11 @@ class Meters:
         return self._positions
 
     def take(self, batch: Batch) -> None:
-        wanted = self._wanted()
-        if wanted.metrics:
-            meters = self._line.to(wanted)
+        collector = self._wanted().metrics
+        if collector is None:
+            self._line.hang_up()
+        else:
+            meters = self._line.to(collector)
             for record in batch.records:
                 meters.take(record)
         self._positions[batch.file] = batch.end
@@ -117,40 +152,58 @@ End = TypeVar("End", bound=_Closing)
 class Line(Generic[End]):
     """A sender that is made when it is first needed, and anew when it shall go elsewhere."""
 
-    def __init__(self, make: "Callable[[otlp.Destination, str], End]", machine: str) -> None:
+    def __init__(self, make: "Callable[[Collector, str], End]", machine: str) -> None:
+        """`make` raises ProjectionError where the SDK is not installed."""
         self._make = make
         self._machine = machine
-        self._wanted: Otlp | None = None
+        self._there: Collector | None = None
         self._end: End | None = None
+        self._closed = False
 
-    def to(self, wanted: Otlp) -> End:
-        """The sender. Raises ProjectionError where the SDK is not installed."""
-        if self._end is None or wanted != self._wanted:
-            self.close()
-            self._end, self._wanted = self._make(_destination(wanted), self._machine), wanted
+    def to(self, collector: Collector) -> End:
+        """The sender. Raises ProjectionError where there is none, or none any more."""
+        if self._closed:
+            raise ProjectionError("nothing more is sent")
+        if self._end is None or collector != self._there:
+            self.hang_up()
+            self._end, self._there = self._make(collector, self._machine), collector
         return self._end
 
+    def hang_up(self) -> None:
+        """The sender ends; another is made when one is needed."""
+        end, self._end = self._end, None
+        if end is not None:
+            end.close()
+
     def close(self) -> None:
-        if self._end is not None:
-            self._end.close()
+        """The sender ends, and whatever it waits for, and no other is made."""
+        self._closed = True
+        self.hang_up()
 
 
-def _destination(wanted: Otlp) -> "otlp.Destination":
-    if not is_installed(wanted.protocol):
-        extra = EXTRAS[wanted.protocol]
+def _length(record: RequestRecord) -> int:
+    content = record.content
+    return 0 if content is None else len(content.prompt) + len(content.answer)
+
+
+def _destination(collector: Collector) -> "otlp.Destination":
+    if not is_installed(collector.protocol):
+        extra = EXTRAS[collector.protocol]
         raise ProjectionError(f"the extra {extra!r} is missing; in a clone of Fairlead: pip install '.[{extra}]'")
     from fairlead.telemetry.otlp import Destination
 
-    return Destination(url=wanted.url, grpc=wanted.protocol == "grpc", headers=wanted.headers)
+    return Destination(url=collector.url, grpc=collector.protocol == "grpc", headers=collector.headers)
 
 
-def _spans(destination: "otlp.Destination", machine: str) -> "otlp.Spans":
+def _spans(collector: Collector, machine: str) -> "otlp.Spans":
+    destination = _destination(collector)
     from fairlead.telemetry.otlp import Spans
 
     return Spans(destination, machine)
 
 
-def _meters(destination: "otlp.Destination", machine: str) -> "otlp.Meters":
+def _meters(collector: Collector, machine: str) -> "otlp.Meters":
+    destination = _destination(collector)
     from fairlead.telemetry.otlp import Meters
 
     return Meters(destination, machine)

@@ -17,15 +17,24 @@ Figures = list[tuple[Labels, float]]
 
 
 class Standing:
-    """Looks things up when somebody asks. `projectors` are all there are, wherever they were made."""
+    """Looks things up when somebody asks. `projectors` are all there are, wherever they were made; `skipped` says of
+    how many requests no trace was told, as they were too old.
+    """
 
     def __init__(
-        self, board: Board, health: Health, reader: Reader, projectors: Callable[[], Sequence[Projector]]
+        self,
+        board: Board,
+        health: Health,
+        reader: Reader,
+        projectors: Callable[[], Sequence[Projector]],
+        *,
+        skipped: Callable[[], int],
     ) -> None:
         self._board = board
         self._health = health
         self._reader = reader
         self._projectors = projectors
+        self._skipped = skipped
 
     def look(self) -> Gauges:
         """Every gauge with its figures."""
@@ -55,5 +64,6 @@ class Standing:
         yield "fairlead_projection_up", [((one.name,), float(not one.trouble)) for one in projectors]
         yield (
             "fairlead_projection_lag_bytes",
-            [((one.name,), self._reader.behind(one.positions)) for one in projectors if one.positions is not None],
+            [((one.name,), self._reader.behind(one.reached)) for one in projectors if one.reached is not None],
         )
+        yield "fairlead_traces_skipped", [((), self._skipped())]

@@ -80,7 +80,7 @@ class Control:
         )
         self._tenancy = _tenancy(post.tenancy, board, self.config, self._health, auditing)
         reader = Reader(post.tenancy.journals)
-        standing = Standing(board, self._health, reader, self._projectors)
+        standing = Standing(board, self._health, reader, self._projectors, skipped=lambda: self._telling.skipped)
         self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
         # Log lines and traces may miss what they have not read in time; nobody else may.
         readers = (*self._tenancy.projectors, auditing.records, self._telling.metrics)

@@ -50,6 +50,7 @@ class Projector:
         self._projection = projection
         self._desk = Desk(projection.name)
         self._positions: dict[str, int] | None = None
+        self._reached: Mapping[str, int] | None = None
         self._trouble = ""
 
     @property
@@ -60,6 +61,11 @@ class Projector:
     def positions(self) -> Mapping[str, int] | None:
         """Up to where each file was taken in; None: it is not known now."""
         return self._positions
+
+    @property
+    def reached(self) -> Mapping[str, int] | None:
+        """Up to where each file was taken in when that was known last; None: it never was."""
+        return self._reached if self._positions is None else self._positions
 
     @property
     def trouble(self) -> str:
@@ -81,7 +87,7 @@ class Projector:
             reason = str(error) if known else type(error).__name__
             if not self._trouble:
                 log.error("projection_down", extra={"projection": self.name, "reason": reason}, exc_info=not known)
-            self._trouble, self._positions = reason, None
+            self._trouble, self._reached, self._positions = reason, self.reached, None
             return False
         if self._trouble:
             log.info("projection_up", extra={"projection": self.name})

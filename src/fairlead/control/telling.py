@@ -47,6 +47,11 @@ class Telling:
         others = (lines, self._traces, self._meters)
         self.projectors: Sequence[Projector] = (self.metrics, *(Projector(reader, other) for other in others))
 
+    @property
+    def skipped(self) -> int:
+        """Requests whose traces were too old to be sent when the collector was back."""
+        return self._traces.skipped
+
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers."""
         return self._metrics.entries()

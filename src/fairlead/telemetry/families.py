@@ -90,6 +90,9 @@ STANDING: dict[str, Family] = {
     "fairlead_projection_up": _gauge(
         "0: a projection cannot go on; what it misses waits in the journals.", "projection"
     ),
+    "fairlead_traces_skipped": _gauge(
+        "Requests whose traces were too old when the collector was back, since control started."
+    ),
     "fairlead_audit_alarm": _gauge("1: the audit trail does not fit what was signed, and takes nothing more."),
     "fairlead_audit_entries": _gauge("Entries of the audit trail."),
     "fairlead_audit_unsigned_entries": _gauge("Entries since its last signed checkpoint."),

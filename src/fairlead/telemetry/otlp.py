@@ -4,17 +4,17 @@ It knows the SDK, whose variables (`OTEL_…`) hold wherever the configuration s
 Only where something is exported is it imported.
 """
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import Event as SdkEvent
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
@@ -46,16 +46,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
         return f"Destination({self.url})"
 
 
-def speaks_grpc(destination: Destination, environ: Mapping[str, str], signal: str) -> bool:
-    """Whether a signal (`TRACES` or `METRICS`) goes over gRPC."""
-    if destination.url:
-        return destination.grpc
-    asked = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
-    return destination.grpc or asked == "grpc"
-
-
-def _options(destination: Destination, signal: str, *, grpc: bool) -> dict[str, Any]:
+def _options(destination: Destination, signal: str) -> dict[str, Any]:
     """What an exporter is made with, beside what it reads from the variables itself."""
+    grpc = destination.grpc
     options: dict[str, Any] = {}
     if destination.url:
         base = destination.url.rstrip("/")
@@ -71,29 +64,30 @@ class Spans:
     """Sends spans, and says whether they were taken."""
 
     def __init__(self, destination: Destination, machine: str) -> None:
-        grpc = speaks_grpc(destination, os.environ, "TRACES")
-        self._exporter: SpanExporter = _span_exporter(grpc)(**_options(destination, "traces", grpc=grpc))
+        self._exporter: SpanExporter = _span_exporter(destination.grpc)(**_options(destination, "traces"))
         self._resource = resource(machine)
+        self._limits = SpanLimits()
 
     def send(self, spans: Iterable[Span]) -> bool:
         """Waits until the collector has them, at most as long as `OTEL_EXPORTER_OTLP_TIMEOUT` says."""
-        return self._exporter.export([self._readable(span) for span in spans]) is SpanExportResult.SUCCESS
+        return self._exporter.export([self.readable(span) for span in spans]) is SpanExportResult.SUCCESS
 
     def close(self) -> None:
         self._exporter.shutdown()
 
-    def _readable(self, span: Span) -> ReadableSpan:
+    def readable(self, span: Span) -> ReadableSpan:
+        """The span as the SDK has it."""
         state = TraceState.from_header([span.state]) if span.state else TraceState()
         own, parent = (
             SpanContext(int(span.trace_id, 16), int(hexed, 16), is_remote, TraceFlags(1), state)
-            for hexed, is_remote in ((span.span_id, False), (span.parent_id or "0", True))
+            for hexed, is_remote in ((span.span_id, False), (span.parent_id or "0", span.kind == "server"))
         )
         return ReadableSpan(
             name=span.name,
             context=own,
             parent=parent if span.parent_id else None,
             resource=self._resource,
-            attributes=span.attributes,
+            attributes=self._within_limits(span),
             events=[SdkEvent(event.name, event.attributes, event.at) for event in span.events],
             kind=KINDS[span.kind],
             status=Status(StatusCode.ERROR, span.error) if span.error else Status(),
@@ -102,13 +96,18 @@ class Spans:
             instrumentation_scope=SCOPE,
         )
 
+    def _within_limits(self, span: Span) -> BoundedAttributes:
+        limits = self._limits
+        return BoundedAttributes(
+            limits.max_span_attributes, span.attributes, max_value_len=limits.max_span_attribute_length
+        )
+
 
 class Meters:
     """The GenAI metrics of requests, sent every `OTEL_METRIC_EXPORT_INTERVAL`."""
 
     def __init__(self, destination: Destination, machine: str) -> None:
-        grpc = speaks_grpc(destination, os.environ, "METRICS")
-        exporter = _metric_exporter(grpc)(**_options(destination, "metrics", grpc=grpc))
+        exporter = _metric_exporter(destination.grpc)(**_options(destination, "metrics"))
         views = [
             View(instrument_name=name, aggregation=ExplicitBucketHistogramAggregation(bounds))
             for name, bounds in BUCKETS.items()
@@ -146,11 +145,7 @@ class Meters:
 def resource(machine: str) -> Resource:
     """Who speaks: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` go before our own words."""
     own = Resource({"service.name": "fairlead", "service.version": __version__, "service.instance.id": machine})
-    return own.merge(Resource.create()) if _names_itself(os.environ) else Resource.create().merge(own)
-
-
-def _names_itself(environ: Mapping[str, str]) -> bool:
-    return "OTEL_SERVICE_NAME" in environ or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return Resource.create().merge(own).merge(OTELResourceDetector().detect())
 
 
 def _span_exporter(grpc: bool) -> Any:

@@ -102,8 +102,10 @@ def _told(record: RequestRecord, error: str) -> Attributes:
         told |= {name: getattr(usage, field) or None for field, name in names.USAGE.items()}
         told |= {names.USAGE["input"]: usage.input, names.USAGE["output"]: usage.output}
     if record.content is not None:
-        told[names.INPUT_MESSAGES] = input_messages(record.content.prompt)
-        told[names.OUTPUT_MESSAGES] = output_messages(record.content.answer)
+        told |= {
+            names.INPUT_MESSAGES: input_messages(record.content.prompt),
+            names.OUTPUT_MESSAGES: output_messages(record.content.answer),
+        }
     return _present(told)
 
 
