@@ -14,7 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +211,8 @@ def written(value: Any) -> str:
         case list():
             return "[" + ", ".join(written(item) for item in value) + "]"
         case Decimal():
-            return f"{value.normalize():f}"
+            short = value.quantize(Decimal("1e-9"), ROUND_CEILING)  # longer ones are OpenRouter's, for estimates only
+            return f"{short.normalize():f}"
         case str():
             return json.dumps(value)
     return str(value)

@@ -124,6 +124,8 @@ def test_what_no_row_names_is_unknown(served: str) -> None:
         ('price = {input = "free", output = 2}', "Invalid decimal string"),
         ("price = {input = -1, output = 2}", "p/m: input is -1; a price is a number from 0"),
         ("price = {input = nan, output = 2}", "p/m: input is NaN"),
+        ("price = {input = 0.0000000001, output = 2}", "at most 9 decimals"),
+        ("price = {input = 1000000, output = 2}", "p/m: input is 1000000;"),
         ("prize = {input = 1, output = 2}", "prize"),
         ("price = {input = 1, output = 2, above = [{tokens = 0, price = {input = 1, output = 2}}]}", "from 1"),
         (
@@ -163,7 +165,7 @@ def test_a_malformed_row_is_named(row: str, words: str) -> None:
     [
         ("[", "not TOML"),
         ("", "version"),
-        (HEAD + 'prices = "none"', "prices"),
+        ('prices = "none"' + HEAD, "each row under"),
         (HEAD.replace("what =", "wat ="), "wat"),
         (HEAD + ROW.replace('source = "s"', 'source = "t"') + "price = {input = 1, output = 2}", "'t' is not among"),
         (HEAD + ROW.replace('["m", "m-1"]', "[]") + "price = {input = 1, output = 2}", "at least one"),

@@ -13,6 +13,10 @@ import msgspec
 
 from fairlead.canonical.usage import Change, Price, Usage, cost
 
+DECIMALS = 9
+MOST = 1_000_000
+"""US dollars per million tokens that nothing costs."""
+
 
 class TableError(ValueError):
     """The text is no price table. The message names the row and what is wrong with it."""
@@ -125,8 +129,8 @@ def _check(price: Price, title: str) -> None:
     """Refuses what could make a cost wrong in silence."""
     for name in price.__struct_fields__:
         figure = getattr(price, name)
-        if isinstance(figure, Decimal) and not (figure.is_finite() and figure >= 0):
-            raise TableError(f"{title}: {name} is {figure}; a price is a number from 0")
+        if isinstance(figure, Decimal) and not _is_price(figure):
+            raise TableError(f"{title}: {name} is {figure}; a price is a number from 0, of at most {DECIMALS} decimals")
     if price.changes:
         raise TableError(f"{title}: changes: write a row of its own, with from = the day")
     if any(longer.tokens < 1 for longer in price.above):
@@ -139,6 +143,11 @@ def _check(price: Price, title: str) -> None:
         raise TableError(f"{title}: hours: begin and end are minutes of the day in UTC, 0 to 1440")
     for inner in price.inner():
         _check(inner, title)
+
+
+def _is_price(figure: Decimal) -> bool:
+    """Few enough digits for exact sums; the largest that is allowed is more than anything costs."""
+    return figure.is_finite() and 0 <= figure < MOST and figure == round(figure, DECIMALS)
 
 
 def _versioned(price: Price, version: str) -> Price:
