@@ -17,7 +17,7 @@ MOST = 1000
 """The most rows of a page."""
 FEW = 2000
 """Rows that are looked at without looking at the clock."""
-STRETCH = 10_000
+STRETCH = 5000
 """Rows between two looks at the clock."""
 ENOUGH = 0.1
 """Seconds of searching after which a page ends with what it has."""
@@ -116,8 +116,9 @@ def page(
     lines: list[Any] = []
     while len(lines) <= limit:
         edge = None if few or not rest else _edge(connection, lead, wanted, after)
-        query = _rows(lead, rest, wanted).where(*_between(lead.table, after, edge))
-        lines += connection.execute(query.limit(limit + 1 - len(lines))).mappings().all()
+        most = limit + 1 - len(lines)
+        places = lead.places(wanted.since, wanted.until).where(*_between(lead.table, after, edge))
+        lines += connection.execute(_rows(lead, rest, places, most)).mappings().all()
         if edge is None:
             break
         after = edge
@@ -185,13 +186,14 @@ def _edge(connection: Connection, lead: _Lead, wanted: Filter, after: Place | No
     return None if found is None else (found.at, found.number)
 
 
-def _rows(lead: _Lead, rest: list[ColumnElement[bool]], wanted: Filter) -> Select[Any]:
-    query = lead.places(wanted.since, wanted.until).where(*rest)
-    names = [name for name in Line.__struct_fields__ if name != "at"]
+def _rows(lead: _Lead, rest: list[ColumnElement[bool]], places: Select[Any], most: int) -> Select[Any]:
+    """The rows at these places that pass the rest; of another table, no more places are looked at than can matter."""
+    names = [requests.c[name] for name in Line.__struct_fields__ if name != "at"]
     if lead.table is not requests:
-        same = and_(lead.table.c.at == requests.c.at, lead.table.c.number == requests.c.number)
-        query = query.join(requests, same)
-    return _newest_first(query.add_columns(*(requests.c[name] for name in names)), lead.table)
+        few = _newest_first(places, lead.table).limit(STRETCH if rest else most).subquery()
+        there = and_(few.c.at == requests.c.at, few.c.number == requests.c.number)
+        places = select(requests.c.at, requests.c.number).join(few, there)
+    return _newest_first(places.add_columns(*names).where(*rest), requests).limit(most)
 
 
 def _newest_first(query: Select[Any], table: Any) -> Select[Any]:

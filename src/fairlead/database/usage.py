@@ -38,7 +38,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         first, last = -(-self.since // DAY) * DAY, self.until // DAY * DAY
         if first >= last:
             return [(1, self.since, self.until)]
-        return [(DAY, first, last), (1, self.since, first), (1, last, self.until)]
+        ends = [(1, self.since, first), (1, last, self.until)]
+        return [(DAY, first, last), *(end for end in ends if end[1] < end[2])]
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -103,7 +104,7 @@ def _within(table: Table, span: Span, *conditions: Any) -> Any:
         select(table).where(table.c.grain == grain, table.c.hour >= first, table.c.hour < end, *conditions)
         for grain, first, end in span.slices()
     ]
-    return union_all(*parts).subquery()
+    return (union_all(*parts) if len(parts) > 1 else parts[0]).subquery()
 
 
 def _sums(rows: Any, counts: Sequence[str]) -> dict[str, Any]:
