@@ -8,9 +8,9 @@ from tests.telemetry.a_record import attempt, record
 from fairlead.canonical.routing import Content, RequestRecord, Trace
 from fairlead.config.otlp import Collector, Otlp
 from fairlead.control import exporting
-from fairlead.control.exporting import AT_ONCE, TEXT_AT_ONCE, TOO_OLD, Line, Traces
+from fairlead.control.exporting import AT_ONCE, TEXT_AT_ONCE, TOO_OLD, Line, Meters, Traces
 from fairlead.control.projector import ProjectionError
-from fairlead.journal.reader import Batch
+from fairlead.journal.reader import Batch, Reader
 from fairlead.telemetry.spans import Span
 
 WANTED = Otlp(traces=Collector(url="http://127.0.0.1:1"))
@@ -191,3 +191,32 @@ def test_once_it_is_closed_nothing_is_sent(tmp_path: Path) -> None:
     with pytest.raises(ProjectionError, match="nothing more"):
         one.take(batch(record(), start=100))
     assert (len(sender.taken), sender.closed) == (1, True)
+
+
+class FakeMeters:
+    """In the place of `telemetry.otlp.Meters`."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.closed = False
+
+    def take(self, record: RequestRecord) -> None:
+        self.taken.append(record.id)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_metrics_begin_with_what_comes_and_end_when_nobody_wants_them(tmp_path: Path) -> None:
+    (tmp_path / "a.journal").write_bytes(bytes(70))
+    wanted, fake = Otlp(metrics=Collector(url="http://127.0.0.1:1")), FakeMeters()
+    one = Meters(Reader(tmp_path), lambda: wanted, "m")
+    one._line = Line(lambda *_: fake, "m")  # type: ignore[arg-type]
+    assert one.positions() == {"a.journal": 70}
+    one.take(batch(record(id="req_1"), record(id="req_2"), start=70))
+    assert one.positions() == {"a.journal": 170}
+    assert (fake.taken, fake.closed) == (["req_1", "req_2"], False)
+    wanted = Otlp()
+    one.take(batch(record(id="req_3"), start=170))
+    assert (fake.taken, fake.closed) == (["req_1", "req_2"], True)
+    assert one.positions() == {"a.journal": 270}
