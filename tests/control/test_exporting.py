@@ -9,6 +9,7 @@ from fairlead.canonical.routing import Content, RequestRecord, Trace
 from fairlead.config.otlp import Collector, Otlp
 from fairlead.control import exporting
 from fairlead.control.exporting import AT_ONCE, TEXT_AT_ONCE, TOO_OLD, Line, Meters, Traces
+from fairlead.control.places import Places
 from fairlead.control.projector import ProjectionError
 from fairlead.journal.reader import Batch, Reader
 from fairlead.telemetry.spans import Span
@@ -49,8 +50,13 @@ class Clock:
         return self.now
 
 
+def places(tmp_path: Path) -> Places:
+    (tmp_path / "a.journal").touch()
+    return Places(tmp_path / "traces", Reader(tmp_path))
+
+
 def traces(tmp_path: Path, sender: FakeSender, wanted: Otlp = WANTED, clock: Clock | None = None) -> Traces:
-    made = Traces(tmp_path / "traces", lambda: wanted, "m", wall=clock or Clock())
+    made = Traces(places(tmp_path), lambda: wanted, "m", wall=clock or Clock())
     made._line = Line(lambda *_: sender, "m")  # type: ignore[arg-type]
     return made
 
@@ -153,7 +159,7 @@ def test_nothing_is_sent_where_nobody_takes_it(tmp_path: Path) -> None:
 def test_without_the_extra_the_log_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting, "is_installed", lambda _: False)
     with pytest.raises(ProjectionError, match=r"pip install '\.\[otel\]'"):
-        Traces(tmp_path / "traces", lambda: WANTED, "m", wall=lambda: NOW).take(batch(record()))
+        Traces(places(tmp_path), lambda: WANTED, "m", wall=lambda: NOW).take(batch(record()))
 
 
 def test_a_sender_is_made_anew_when_it_shall_go_elsewhere_and_ends_when_nobody_wants_it(tmp_path: Path) -> None:
@@ -166,7 +172,7 @@ def test_a_sender_is_made_anew_when_it_shall_go_elsewhere_and_ends_when_nobody_w
         return made[-1][1]
 
     wanted = [Otlp(traces=Collector(url=url)) for url in ("a", "a", "bad", "a", "b")]
-    one = Traces(tmp_path / "traces", lambda: wanted[0], "m", wall=lambda: NOW)
+    one = Traces(places(tmp_path), lambda: wanted[0], "m", wall=lambda: NOW)
     one._line = Line(make, "m")  # type: ignore[arg-type]
     for start in (0, 100):
         one.take(batch(record(), start=start))

@@ -14,6 +14,9 @@ class FakeReader(Reader):
         start = positions.get("a.journal", 0)
         return iter([Batch("a.journal", start, start + 100, ())])
 
+    def sizes(self) -> dict[str, int]:
+        return {"a.journal": 1000}
+
 
 class Moody:
     """A projection that takes what comes as long as it is well."""

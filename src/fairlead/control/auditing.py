@@ -60,6 +60,15 @@ class Auditing:
         """Why nothing can be appended; empty: it can."""
         return self.custodian.trouble
 
+    def figures(self) -> dict[str, float]:
+        """What the metrics tell of the trail."""
+        size, signed = self.custodian.counts
+        return {
+            "fairlead_audit_alarm": float(bool(self.trouble)),
+            "fairlead_audit_entries": size,
+            "fairlead_audit_unsigned_entries": size - signed,
+        }
+
     def entries(self) -> tuple[AdminEntry, ...]:
         """What the admin port answers about the trail."""
         return AuditEntries(self._post.folder, self.custodian, self._desk, self._witnessed).entries()

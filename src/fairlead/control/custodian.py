@@ -53,6 +53,12 @@ class Custodian:
             self.trouble = ""
             return result
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many entries there are, and how many of them are signed; zeros where the trail is not open."""
+        trail = self._trail
+        return (trail.size, trail.signed) if trail is not None else (0, 0)
+
     def check(self) -> None:
         """Raises ProjectionError unless an entry could be written now."""
         self.use(lambda trail: trail.check())

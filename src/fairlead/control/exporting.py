@@ -8,15 +8,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
 from fairlead.canonical.routing import RequestRecord
 from fairlead.config.otlp import EXTRAS, Collector, Otlp, is_installed
+from fairlead.control.places import Places
 from fairlead.control.projector import ProjectionError
-from fairlead.journal.bookmark import Bookmark
 from fairlead.journal.reader import Batch, Reader
 from fairlead.telemetry.sampling import sampler_of
 from fairlead.telemetry.spans import Span, spans_of
@@ -52,9 +51,8 @@ class Traces:
 
     name = "traces"
 
-    def __init__(self, file: Path, wanted: Wanted, machine: str, wall: Callable[[], float] = time.time) -> None:
-        self._bookmark = Bookmark(file, dict[str, int])
-        self._positions = self._bookmark.read() or {}
+    def __init__(self, places: Places, wanted: Wanted, machine: str, wall: Callable[[], float] = time.time) -> None:
+        self._places = places
         self._wanted = wanted
         self._wall = wall
         self._is_sampled = sampler_of(os.environ)
@@ -65,7 +63,7 @@ class Traces:
         """Requests whose spans were too old when the collector was back."""
 
     def positions(self) -> Mapping[str, int]:
-        return self._positions
+        return self._places.positions
 
     def take(self, batch: Batch) -> None:
         collector = self._wanted().traces
@@ -73,11 +71,7 @@ class Traces:
             self._line.hang_up()
         else:
             self._send(batch, collector)
-        self._positions[batch.file] = batch.end
-        try:
-            self._bookmark.write(self._positions)
-        except OSError as error:
-            raise ProjectionError(f"how far traces were sent cannot be kept: {error.strerror}") from None
+        self._places.reached(batch)
 
     def close(self) -> None:
         self._line.close()

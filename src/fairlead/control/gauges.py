@@ -3,7 +3,7 @@
 It knows the names of the gauges and where each figure is. It must not know how they are told.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fairlead import __version__
 from fairlead.control.health import Health
@@ -17,8 +17,8 @@ Figures = list[tuple[Labels, float]]
 
 
 class Standing:
-    """Looks things up when somebody asks. `projectors` are all there are, wherever they were made; `skipped` says of
-    how many requests no trace was told, as they were too old.
+    """Looks things up when somebody asks. `projectors` are all there are, wherever they were made; `more` tells single
+    figures that others keep.
     """
 
     def __init__(
@@ -28,17 +28,18 @@ class Standing:
         reader: Reader,
         projectors: Callable[[], Sequence[Projector]],
         *,
-        skipped: Callable[[], int],
+        more: Callable[[], Mapping[str, float]],
     ) -> None:
         self._board = board
         self._health = health
         self._reader = reader
         self._projectors = projectors
-        self._skipped = skipped
+        self._more = more
 
     def look(self) -> Gauges:
         """Every gauge with its figures."""
-        return {**dict(self._family()), **dict(self._journals())}
+        more = {name: [((), figure)] for name, figure in self._more().items()}
+        return {**dict(self._family()), **dict(self._journals()), **more}
 
     def _family(self) -> Iterator[tuple[str, Figures]]:
         rows = self._board.all()
@@ -66,4 +67,3 @@ class Standing:
             "fairlead_projection_lag_bytes",
             [((one.name,), self._reader.behind(one.reached)) for one in projectors if one.reached is not None],
         )
-        yield "fairlead_traces_skipped", [((), self._skipped())]

@@ -15,7 +15,7 @@ from fairlead.control.admin import Answer, Call, Entry
 from fairlead.control.desk import Desk
 from fairlead.control.projector import ProjectionError
 from fairlead.journal.bookmark import Bookmark
-from fairlead.journal.reader import Batch
+from fairlead.journal.reader import Batch, Reader
 from fairlead.telemetry.exposition import Exposition, Gauges
 from fairlead.telemetry.metrics import Totals
 
@@ -35,8 +35,9 @@ class Metrics:
 
     name = "metrics"
 
-    def __init__(self, file: Path, look: Callable[[], Gauges]) -> None:
+    def __init__(self, file: Path, reader: Reader, look: Callable[[], Gauges]) -> None:
         self._bookmark = Bookmark(file, Kept)
+        self._reader = reader
         self._kept = self._bookmark.read() or Kept()
         self._kept_at = time.monotonic()
         self._exposition = Exposition(self._kept.totals, look)
@@ -57,6 +58,8 @@ class Metrics:
     def keep(self) -> None:
         """Writes the file. Raises ProjectionError; nothing is lost by that as long as this process lives."""
         self._kept_at = time.monotonic()
+        for name in self._reader.gone(self._kept.positions):
+            del self._kept.positions[name]
         try:
             self._bookmark.write(self._kept)
         except OSError as error:

@@ -80,7 +80,7 @@ class Control:
         )
         self._tenancy = _tenancy(post.tenancy, board, self.config, self._health, auditing)
         reader = Reader(post.tenancy.journals)
-        standing = Standing(board, self._health, reader, self._projectors, skipped=lambda: self._telling.skipped)
+        standing = Standing(board, self._health, reader, self._projectors, more=self._figures)
         self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
         # Log lines and traces may miss what they have not read in time; nobody else may.
         readers = (*self._tenancy.projectors, auditing.records, self._telling.metrics)
@@ -133,6 +133,9 @@ class Control:
 
     def _projectors(self) -> tuple[Projector, ...]:
         return (*self._tenancy.projectors, self._auditing.records, *self._telling.projectors)
+
+    def _figures(self) -> dict[str, float]:
+        return self._telling.figures() | self._auditing.figures()
 
     def _journaling(self) -> Journal:
         return Journal() if self.config.config is None else self.config.config.journal

@@ -108,4 +108,6 @@ class Projector:
         for batch in self._reader.beyond(positions):
             self._projection.take(batch)
             positions[batch.file] = batch.end
+        for name in self._reader.gone(positions):
+            del positions[name]
         self._positions = positions

@@ -14,6 +14,7 @@ from fairlead.control.configuring import Configuring
 from fairlead.control.exporting import Meters, Traces
 from fairlead.control.gauges import Standing
 from fairlead.control.metrics import Metrics
+from fairlead.control.places import Places
 from fairlead.control.projector import Projector
 from fairlead.control.request_lines import RequestLines
 from fairlead.control.unpriced import Unpriced
@@ -37,20 +38,20 @@ class Telling:
     ) -> None:
         """`places` is a folder where each projection keeps how far it is, `machine` what names this one."""
         self._config = config
-        self._metrics = Metrics(places / "metrics", standing.look)
+        self._metrics = Metrics(places / "metrics", reader, standing.look)
         unpriced = Unpriced(self._is_self_hosted)
-        lines = RequestLines(places / "request_lines", lambda: self._settings().request_lines == "on", unpriced)
+        kept = Places(places / "request_lines", reader)
+        lines = RequestLines(kept, lambda: self._settings().request_lines == "on", unpriced)
         self.metrics = Projector(reader, self._metrics)
         """What must not miss a record, unlike the others."""
-        self._traces = Traces(places / "traces", lambda: config.otlp, machine)
+        self._traces = Traces(Places(places / "traces", reader), lambda: config.otlp, machine)
         self._meters = Meters(reader, lambda: config.otlp, machine)
         others = (lines, self._traces, self._meters)
         self.projectors: Sequence[Projector] = (self.metrics, *(Projector(reader, other) for other in others))
 
-    @property
-    def skipped(self) -> int:
-        """Requests whose traces were too old to be sent when the collector was back."""
-        return self._traces.skipped
+    def figures(self) -> dict[str, float]:
+        """What the metrics tell of all this itself."""
+        return {"fairlead_traces_skipped": self._traces.skipped}
 
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers."""
