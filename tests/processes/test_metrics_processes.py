@@ -16,6 +16,7 @@ import yaml
 from deploy.grafana.make_dashboard import queries
 from tests.processes.family import ROOT, Family, fetch
 from tests.processes.tenants import config, fake_provider, records, tenants
+from tests.processes.test_secrets import reachable
 from tests.prometheus import prometheus, promtool
 
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
@@ -89,6 +90,19 @@ def test_metrics_journals_and_the_provider_count_alike_though_control_is_killed(
     refused = [record for record in kept if record.status in (401, 404)]
     assert summed(series, "fairlead_errors_total", source="client") == len(refused) == 16
     assert "nothing-like-it" not in "".join(series)
+
+
+def test_a_journal_goes_only_when_the_totals_of_it_are_kept(tmp_path: Path) -> None:
+    """Whoever is killed right after a journal was deleted must not miss what was in it."""
+    more = f"{MORE}journal: {{rotate: 1s, keep: 1s}}\n"
+    with fake_provider() as port, tenants(tmp_path, config(port, more=more)) as family:
+        for _ in range(3):
+            family.chat(max_tokens=5)
+        family.event("journal_deleted")
+        os.kill(int(family.event("config_published")["pid"]), signal.SIGKILL)
+        family.event("config_published", 2)
+        family.until(lambda: reachable(family), "control did not come back")
+        family.until(lambda: summed(sample(family)[0], "fairlead_requests_total") == 3, "requests are missing")
 
 
 def two(port: int) -> str:

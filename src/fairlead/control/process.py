@@ -6,7 +6,7 @@ the admin port. Killing it stops no request: workers go on with what they have, 
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +20,7 @@ from fairlead.control.gauges import Standing
 from fairlead.control.health import Health
 from fairlead.control.issuers import Issuers
 from fairlead.control.projector import Projector
-from fairlead.control.retention import Retention
+from fairlead.control.retention import Follower, Retention
 from fairlead.control.telling import Telling
 from fairlead.control.tenancy_post import TenancyPost
 from fairlead.http import loop
@@ -83,7 +83,7 @@ class Control:
         standing = Standing(board, self._health, reader, self._projectors)
         self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
         # Log lines and traces may miss what they have not read in time; nobody else may.
-        readers = (*self._tenancy.projectors, auditing.records, self._telling.metrics)
+        readers: Sequence[Follower] = (*self._tenancy.projectors, auditing.records, self._telling.keeper)
         is_short = lambda: any(row.full for row in board.all())  # noqa: E731
         self._retention = Retention(post.tenancy.journals, readers, self._journaling, is_short)
         self._health.journals(lambda: self._retention.damage)

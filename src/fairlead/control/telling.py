@@ -13,7 +13,7 @@ from fairlead.control.admin import Entry
 from fairlead.control.configuring import Configuring
 from fairlead.control.exporting import Meters, Traces
 from fairlead.control.gauges import Standing
-from fairlead.control.metrics import Metrics
+from fairlead.control.metrics import Keeper, Metrics
 from fairlead.control.projector import Projector
 from fairlead.control.request_lines import RequestLines
 from fairlead.control.unpriced import Unpriced
@@ -37,15 +37,15 @@ class Telling:
     ) -> None:
         """`places` is a folder where each projection keeps how far it is, `machine` what names this one."""
         self._config = config
-        self._metrics = Metrics(places / "metrics", standing.look)
+        self._metrics = Metrics(places / "metrics", reader, standing.look)
+        self.keeper = Keeper(self._metrics)
+        """What must not miss a record, unlike the others: no journal is deleted before it."""
         unpriced = Unpriced(self._is_self_hosted)
         lines = RequestLines(places / "request_lines", lambda: self._settings().request_lines == "on", unpriced)
-        self.metrics = Projector(reader, self._metrics)
-        """What must not miss a record, unlike the others."""
         self._traces = Traces(places / "traces", lambda: config.otlp, machine)
         self._meters = Meters(reader, lambda: config.otlp, machine)
-        others = (lines, self._traces, self._meters)
-        self.projectors: Sequence[Projector] = (self.metrics, *(Projector(reader, other) for other in others))
+        projections = (self._metrics, lines, self._traces, self._meters)
+        self.projectors: Sequence[Projector] = [Projector(reader, projection) for projection in projections]
 
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers."""
@@ -56,6 +56,7 @@ class Telling:
         async with asyncio.TaskGroup() as group:
             for projector in self.projectors:
                 group.create_task(projector.run())
+            group.create_task(self._metrics.run())
 
     async def close(self) -> None:
         """Tells the last that there is, as far as there is somebody to listen."""
