@@ -5,11 +5,10 @@ Lines are the one thing that may be lost: whoever reads them too slowly for too 
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from fairlead.control.projector import ProjectionError
 from fairlead.control.unpriced import Unpriced
-from fairlead.journal.bookmark import Bookmark
+from fairlead.journal.positions import Positions
 from fairlead.journal.reader import Batch
 from fairlead.telemetry.lines import fields
 
@@ -24,14 +23,13 @@ class RequestLines:
 
     name = "request_lines"
 
-    def __init__(self, file: Path, wanted: Callable[[], bool], unpriced: Unpriced) -> None:
-        self._bookmark = Bookmark(file, dict[str, int])
-        self._positions = self._bookmark.read() or {}
+    def __init__(self, positions: Positions, wanted: Callable[[], bool], unpriced: Unpriced) -> None:
+        self._positions = positions
         self._wanted = wanted
         self._unpriced = unpriced
 
     def positions(self) -> Mapping[str, int]:
-        return self._positions
+        return self._positions.ends
 
     def take(self, batch: Batch) -> None:
         """Writes the lines of a batch, and notes that they are written. A crash in between writes them again."""
@@ -39,8 +37,7 @@ class RequestLines:
             for record in batch.records:
                 log.info("request", extra=fields(record))
         self._unpriced.tell(batch.records)
-        self._positions[batch.file] = batch.end
         try:
-            self._bookmark.write(self._positions)
+            self._positions.reached(batch)
         except OSError as error:
             raise ProjectionError(f"how far requests were logged cannot be kept: {error.strerror}") from None

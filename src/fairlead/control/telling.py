@@ -17,6 +17,7 @@ from fairlead.control.metrics import Keeper, Metrics
 from fairlead.control.projector import Projector
 from fairlead.control.request_lines import RequestLines
 from fairlead.control.unpriced import Unpriced
+from fairlead.journal.positions import Positions
 from fairlead.journal.reader import Reader
 
 LAST_WORDS = 2.0
@@ -41,7 +42,11 @@ class Telling:
         self.keeper = Keeper(self._metrics)
         """What must not miss a record, unlike the others: no journal is deleted before it."""
         unpriced = Unpriced(self._is_self_hosted)
-        lines = RequestLines(places / "request_lines", lambda: self._settings().request_lines == "on", unpriced)
+        lines = RequestLines(
+            Positions(places / "request_lines", reader),
+            lambda: self._settings().request_lines == "on",
+            unpriced,
+        )
         self._traces = Traces(places / "traces", lambda: config.otlp, machine)
         self._meters = Meters(reader, lambda: config.otlp, machine)
         projections = (self._metrics, lines, self._traces, self._meters)
