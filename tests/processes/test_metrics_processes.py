@@ -136,6 +136,7 @@ def test_prometheus_scrapes_it_and_every_panel_and_alert_runs_there(tmp_path: Pa
         for rule in (rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]):
             server.query(rule["expr"])
         assert server.value('up{job="fairlead"}') == 1
+        assert server.value("fairlead_journal_max_bytes") == 1024**3
 
 
 def test_promtool_finds_nothing_wrong_with_what_is_told(tmp_path: Path) -> None:

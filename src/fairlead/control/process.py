@@ -29,6 +29,7 @@ from fairlead.http.server import Limits, Server
 from fairlead.journal.reader import Reader
 from fairlead.state.board import Board
 from fairlead.state.channel import Notice, Publisher
+from fairlead.telemetry.exposition import Gauges
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +81,7 @@ class Control:
         )
         self._tenancy = _tenancy(post.tenancy, board, self.config, self._health, auditing)
         reader = Reader(post.tenancy.journals)
-        standing = Standing(board, self._health, reader, self._projectors)
+        standing = Standing(board, self._health, reader, self._projectors, (self._gauges,))
         self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
         # Log lines and traces may miss what they have not read in time; nobody else may.
         readers: Sequence[Follower] = (*self._tenancy.projectors, auditing.records, self._telling.keeper)
@@ -139,6 +140,12 @@ class Control:
 
     async def _told(self) -> None:
         await self._stop.wait()
+
+    def _gauges(self) -> Gauges:
+        return {
+            "fairlead_budget_alerts": [((), self._tenancy.budget_alerts)],
+            "fairlead_journal_max_bytes": [((), self.config.serving.journal.max_size)],
+        }
 
     def _publish(self, snapshot: Snapshot) -> int:
         self._issuers.watch(snapshot.issuers)
