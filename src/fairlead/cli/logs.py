@@ -22,6 +22,7 @@ MOST_WAITING = 10_000
 """Lines that may wait in a process."""
 LAST_WORDS = 2.0
 """Seconds that a process which ends waits for its lines to be read."""
+_JSON = json.JSONEncoder(default=str)
 
 
 def log_to_stderr() -> None:
@@ -30,7 +31,7 @@ def log_to_stderr() -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
-            processors=[_line, structlog.processors.JSONRenderer(json.dumps, default=str)],
+            processors=[_line, lambda _logger, _method, line: _JSON.encode(line)],
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
