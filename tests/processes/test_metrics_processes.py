@@ -19,6 +19,8 @@ from tests.processes.tenants import config, fake_provider, records, tenants
 from tests.processes.test_secrets import reachable
 from tests.prometheus import prometheus, promtool
 
+from fairlead.telemetry.families import STANDING
+
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 FAULTS = "429=0.1,500=0.1,503=0.05,cut=0.1"
 MORE = "tenants: {acme: {}}\nobservability: {request_lines: on}\n"
@@ -137,6 +139,15 @@ def test_prometheus_scrapes_it_and_every_panel_and_alert_runs_there(tmp_path: Pa
             server.query(rule["expr"])
         assert server.value('up{job="fairlead"}') == 1
         assert server.value("fairlead_journal_max_bytes") == 1024**3
+
+
+def test_a_running_family_has_a_figure_for_every_gauge(tmp_path: Path) -> None:
+    with fake_provider() as port, tenants(tmp_path, config(port, more=MORE)) as family:
+        family.chat(max_tokens=5)
+        series = caught_up(family, tmp_path)
+        assert {name.partition("{")[0] for name in series} >= STANDING.keys()
+        assert series["fairlead_audit_alarm"] == 0
+        family.until(lambda: sample(family)[0]["fairlead_audit_entries"] > 0, "the audit trail is not told of")
 
 
 def test_promtool_finds_nothing_wrong_with_what_is_told(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class Control:
         )
         self._tenancy = _tenancy(post.tenancy, board, self.config, self._health, auditing)
         reader = Reader(post.tenancy.journals)
-        standing = Standing(board, self._health, reader, self._projectors, (self._gauges,))
+        standing = Standing(board, self._health, reader, self._projectors, (self._gauges, auditing.gauges))
         self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
         # Log lines and traces may miss what they have not read in time; nobody else may.
         readers: Sequence[Follower] = (*self._tenancy.projectors, auditing.records, self._telling.keeper)
