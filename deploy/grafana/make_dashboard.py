@@ -61,12 +61,14 @@ PANELS: dict[str, list[Panel]] = {
     ],
     "Limits": [
         ("Refusals", "reqps", rate("fairlead_refusals_total", "tenant, code"), "{{tenant}} {{code}}"),
+        ("Budget alerts", "none", "sum by (instance) (fairlead_budget_alerts)", "{{instance}}"),
         ("Counted by this machine alone", "bool", "max by (instance) (fairlead_limits_alone)", "{{instance}}"),
         ("Verdicts", "reqps", rate("fairlead_verdicts_total", "guardrail, action"), "{{guardrail}} {{action}}"),
     ],
     "The gateway": [
         ("Workers", "none", "sum by (instance, state) (fairlead_workers)", "{{instance}} {{state}}"),
         ("Journals", "bytes", "max by (instance) (fairlead_journal_bytes)", "{{instance}}"),
+        ("Journals, at most", "bytes", "max by (instance) (fairlead_journal_max_bytes)", "{{instance}}"),
         ("Behind", "bytes", "max by (instance, projection) (fairlead_projection_lag_bytes)", "{{projection}}"),
         ("Refused for want of room", "none", "sum by (instance) (fairlead_journal_unrecorded)", "{{instance}}"),
     ],

@@ -48,6 +48,7 @@ async def test_what_is_held_raises_no_alert_until_it_is_spent(caplog: pytest.Log
     books.spent = 8 * DOLLAR
     await alerts.look(NOON)
     assert told(caplog) == [(50, 6.0), (80, 8.0)]
+    assert alerts.count == 2
 
 
 async def test_it_is_said_once_in_a_period_and_again_in_the_next(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,8 +9,8 @@ from fairlead.canonical.routing import Content, RequestRecord, Trace
 from fairlead.config.otlp import Collector, Otlp
 from fairlead.control import exporting
 from fairlead.control.exporting import AT_ONCE, TEXT_AT_ONCE, TOO_OLD, Line, Meters, Traces
-from fairlead.control.places import Places
 from fairlead.control.projector import ProjectionError
+from fairlead.journal.positions import Positions
 from fairlead.journal.reader import Batch, Reader
 from fairlead.telemetry.spans import Span
 
@@ -50,9 +50,9 @@ class Clock:
         return self.now
 
 
-def places(tmp_path: Path) -> Places:
+def places(tmp_path: Path) -> Positions:
     (tmp_path / "a.journal").touch()
-    return Places(tmp_path / "traces", Reader(tmp_path))
+    return Positions(tmp_path / "traces", Reader(tmp_path))
 
 
 def traces(tmp_path: Path, sender: FakeSender, wanted: Otlp = WANTED, clock: Clock | None = None) -> Traces:

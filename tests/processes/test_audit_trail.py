@@ -128,6 +128,7 @@ def test_a_tampered_trail_stops_changes_and_no_traffic(file: Path) -> None:
     with served(file) as family:
         alarm = family.event("audit_alarm")
         assert alarm["kind"] == "tampered"
+        family.until(lambda: b"fairlead_audit_alarm 1.0\n" in fetch(f"{family.admin}/metrics")[2], "no gauge says so")
         assert "entry " in alarm["reason"]
         assert family.chat()[0] == 200
         status, body = make_key(family, "refused")

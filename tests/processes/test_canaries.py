@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.parse
 from collections.abc import Iterator, Mapping
+from http.client import IncompleteRead
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from sqlalchemy import select
 from tests.control.secrets.cloud_fakes import Answer, CloudFake, cloud
 from tests.control.secrets.servers import fake_providers, frozen_bao
 from tests.postgres import postgres
-from tests.processes.family import ROOT, Family, fetch, serving
-from tests.processes.tenants import admin
+from tests.processes.family import KEY, ROOT, Family, fetch, serving
+from tests.processes.tenants import admin, fake_provider
+from tests.processes.tenants import config as tenants_config
 from tests.processes.test_secrets import control_of, reachable, take
 from tests.valkey import valkey
 
@@ -148,7 +150,7 @@ def ask_everything(family: Family, sinks: Sinks, when: str) -> None:
     sinks.take(
         f"{when}: no path", *fetch(f"{family.url}/nowhere?key={urllib.parse.quote(CANARIES['query'])}", None, headers)
     )
-    for path in ("/healthz", "/readyz", "/livez", "/nowhere"):
+    for path in ("/healthz", "/readyz", "/livez", "/nowhere", "/metrics"):
         for key in (CANARIES["admin"], CANARIES["stranger"]):
             sinks.take(
                 f"{when}: admin {path} {key[:9]}", *fetch(family.admin + path, None, {"authorization": f"Bearer {key}"})
@@ -219,6 +221,9 @@ def test_no_secret_is_in_any_sink(tmp_path: Path, provider: int) -> None:
             raw = family
         sinks.take("log", "".join(raw.raw))
     assert any("credential_refused" in line for line in raw.raw)
+    assert any(line["event"] == "request" for line in raw.lines)
+    told = [text for name, text in sinks.texts.items() if "admin /metrics" in name]
+    assert any(b'fairlead_attempts_total{deployment="by-env/m"' in text for text in told)
     for words in (
         ("check",),
         ("check", "--json"),
@@ -230,6 +235,41 @@ def test_no_secret_is_in_any_sink(tmp_path: Path, provider: int) -> None:
     assert any(name.startswith("data: journal") for name in sinks.texts)
     assert len(sinks.texts) > 100
     assert sinks.leaks() == {}
+
+
+FAULTS = "500=0.1,cut=0.1,html=0.1,400=0.1,error_event=0.1,bad_event=0.1"
+
+
+def test_x21_no_word_of_a_prompt_an_answer_or_a_person_is_in_logs_and_metrics(tmp_path: Path) -> None:
+    """At default settings. The fake repeats the prompt in its answer, and in some of its errors."""
+    texts = {name: f"canary-{number}-{name}-said" for number, name in enumerate(("prompt", "person", "note"), start=30)}
+    sinks = Sinks()
+    sinks.canaries = texts
+    with fake_provider(f"--faults={FAULTS}", "--seed=4") as port:
+        (tmp_path / "fairlead.yaml").write_text(tenants_config(port, more="tenants: {acme: {}}\n"))
+        with serving("--config", str(tmp_path / "fairlead.yaml"), data=tmp_path) as family:
+            heard = [tell(family, texts, stream) for stream in (False, True) * 20]
+            family.until(lambda: sum(line["event"] == "request" for line in family.lines) == 40, "lines are missing")
+            sinks.take("metrics", *fetch(f"{family.admin}/metrics"))
+            sinks.take("health", *fetch(f"{family.admin}/healthz"))
+        sinks.take("log", "".join(family.raw))
+    sinks.take_files(tmp_path / "projections")
+    assert any(traces(answer, texts) == ["prompt"] for answer in heard)
+    assert sinks.leaks() == {}
+    sinks.take_files(tmp_path / "journal")
+    assert {leak for leaks in sinks.leaks().values() for leak in leaks} == {"person", "note"}, "who asked is recorded"
+
+
+def tell(family: Family, texts: Mapping[str, str], stream: bool) -> bytes:
+    """Asks with a text, a user and metadata; what the client gets, as far as it comes."""
+    said = {"role": "user", "content": f"this is {texts['prompt']}"}
+    body = json.dumps({"model": "chat", "messages": [said], "user": texts["person"], "stream": stream}).encode()
+    note = json.dumps({"note": texts["note"]})
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json", "x-fairlead-metadata": note}
+    try:
+        return fetch(f"{family.url}/v1/chat/completions", body, headers)[2]
+    except IncompleteRead as broken:
+        return broken.partial
 
 
 SHARED = f"""

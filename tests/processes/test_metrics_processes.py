@@ -16,7 +16,10 @@ import yaml
 from deploy.grafana.make_dashboard import queries
 from tests.processes.family import ROOT, Family, fetch
 from tests.processes.tenants import config, fake_provider, records, tenants
+from tests.processes.test_secrets import reachable
 from tests.prometheus import prometheus, promtool
+
+from fairlead.telemetry.families import STANDING
 
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 FAULTS = "429=0.1,500=0.1,503=0.05,cut=0.1"
@@ -91,6 +94,19 @@ def test_metrics_journals_and_the_provider_count_alike_though_control_is_killed(
     assert "nothing-like-it" not in "".join(series)
 
 
+def test_a_journal_goes_only_when_the_totals_of_it_are_kept(tmp_path: Path) -> None:
+    """Whoever is killed right after a journal was deleted must not miss what was in it."""
+    more = f"{MORE}journal: {{rotate: 1s, keep: 1s}}\n"
+    with fake_provider() as port, tenants(tmp_path, config(port, more=more)) as family:
+        for _ in range(3):
+            family.chat(max_tokens=5)
+        family.event("journal_deleted")
+        os.kill(int(family.event("config_published")["pid"]), signal.SIGKILL)
+        family.event("config_published", 2)
+        family.until(lambda: reachable(family), "control did not come back")
+        family.until(lambda: summed(sample(family)[0], "fairlead_requests_total") == 3, "requests are missing")
+
+
 def two(port: int) -> str:
     """A configuration in which one deployment can fall back to another."""
     second = 'deployments: [{use: fake/n, price: {input: "1", output: "2"}, max_output: 2k}, '
@@ -122,6 +138,16 @@ def test_prometheus_scrapes_it_and_every_panel_and_alert_runs_there(tmp_path: Pa
         for rule in (rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]):
             server.query(rule["expr"])
         assert server.value('up{job="fairlead"}') == 1
+        assert server.value("fairlead_journal_max_bytes") == 1024**3
+
+
+def test_a_running_family_has_a_figure_for_every_gauge(tmp_path: Path) -> None:
+    with fake_provider() as port, tenants(tmp_path, config(port, more=MORE)) as family:
+        family.chat(max_tokens=5)
+        series = caught_up(family, tmp_path)
+        assert {name.partition("{")[0] for name in series} >= STANDING.keys()
+        assert series["fairlead_audit_alarm"] == 0
+        family.until(lambda: sample(family)[0]["fairlead_audit_entries"] > 0, "the audit trail is not told of")
 
 
 def test_promtool_finds_nothing_wrong_with_what_is_told(tmp_path: Path) -> None:

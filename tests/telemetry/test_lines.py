@@ -9,7 +9,7 @@ from fairlead.telemetry.lines import fields
 
 def test_what_happened_is_in_the_line() -> None:
     told = fields(record(attempts=(attempt("a/m", "server_error", status=500), attempt())))
-    assert told["request"] == "req_1"
+    assert (told["request"], told["began"]) == ("req_1", "2026-11-18T11:06:40.000Z")
     assert told["attempts"] == ["a/m:500", "openai/m:200"]
     assert (told["input_tokens"], told["output_tokens"], told["cost"]) == (100, 20, "0.000123456789")
     assert (told["ms"], told["first_token_ms"], told["overhead_us"]) == (1500.0, 600.0, 20_000)

@@ -34,7 +34,13 @@ def test_the_shape_of_a_secret_is_enough(secret: str, frame: str) -> None:
         ("Authorization: Bearer abc.def-ghi_123", "Authorization: ***"),
         ("postgresql://user:hunter22@db/x", "postgresql://***@db/x"),
         ("redis://:hunter22@db:6379", "redis://***@db:6379"),
-        ('api_key="abcdefgh"', 'api_key***"'),
+        ('api_key="abcdefgh"', 'api_key="***"'),
+        ('{"api_key": "0123456789abcdef", "model": "m"}', '{"api_key": "***", "model": "m"}'),
+        ("x-api-key: 0123456789abcdef", "x-api-key: ***"),
+        ("host=db password=hunter2 user=fairlead", "host=db password=*** user=fairlead"),
+        ("AZURE_CLIENT_SECRET=abc~8Qdefghijklmnop", "AZURE_CLIENT_SECRET=***"),
+        ("token: 0a1b2c3d4e5f60718293", "token: ***"),
+        ("AccountKey=abcd1234abcd1234==;Endpoint=x", "AccountKey=***;Endpoint=x"),
     ],
 )
 def test_what_stands_beside_a_name_goes_too(text: str, told: str) -> None:
@@ -51,6 +57,11 @@ def test_what_stands_beside_a_name_goes_too(text: str, told: str) -> None:
         "the database /data/fairlead.db cannot be used: disk is full",
         "0af7651916cd43dd8448eb211c80319c",
         "claude-haiku-4-5",
+        "password authentication failed for user 'fairlead'",
+        "the token: unexpected",
+        "api_key: env://OPENAI_API_KEY is not set",
+        "secret: vault://secret/data/llm0123#openai",
+        "input_tokens: 1234567890123456",
         "sk-1",
     ],
 )
@@ -69,3 +80,13 @@ VALUES = st.recursive(
 def test_it_is_found_however_deep_it_lies(value: object, secret: str) -> None:
     told = msgspec.json.encode(redacted({"a": [value, {"b": (secret, {secret})}]})).decode()
     assert secret[8:] not in told
+
+
+@pytest.mark.parametrize("name", ["password", "Authorization", "api_key", "token"])
+def test_the_name_of_a_field_is_enough(name: str) -> None:
+    assert redacted({name: "hunter", "key": "ci"}) == {name: "***", "key": "ci"}
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_the_name_of_a_field_may_be_a_secret_itself(secret: str) -> None:
+    assert redacted({secret: 1}) == {"***": 1}

@@ -22,6 +22,7 @@ MOST_WAITING = 10_000
 """Lines that may wait in a process."""
 LAST_WORDS = 2.0
 """Seconds that a process which ends waits for its lines to be read."""
+_JSON = json.JSONEncoder(default=str)
 
 
 def log_to_stderr() -> None:
@@ -30,7 +31,7 @@ def log_to_stderr() -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
-            processors=[_line, structlog.processors.JSONRenderer(json.dumps, default=str)],
+            processors=[_line, lambda _logger, _method, line: _JSON.encode(line)],
         )
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
@@ -42,6 +43,7 @@ def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> stru
     """The event, when and where, and the fields it was given. A traceback only for a fault of our own."""
     record: logging.LogRecord = event.pop("_record")
     event.pop("_from_structlog")
+    fault = event.pop("exc_info", None)  # structlog takes it off the record
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
     line: dict[str, Any] = {
         "at": f"{stamp}.{int(record.msecs):03d}Z",
@@ -49,9 +51,9 @@ def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> stru
         "event": record.getMessage(),
         "pid": record.process,
     }
-    line.update((name, value) for name, value in event.items() if name not in {"event", "exc_info"})
-    if record.exc_info:
-        line["where"] = logging.Formatter().formatException(record.exc_info)
+    line.update((name, value) for name, value in event.items() if name != "event")
+    if fault:
+        line["where"] = logging.Formatter().formatException(fault)
     told: structlog.typing.EventDict = redacted(line)
     return told
 
@@ -64,6 +66,8 @@ class Aside(logging.Handler):
         self._stream = stream
         self._waiting: deque[str] = deque()
         self._dropped = 0
+        self._told = 0
+        """Of the dropped: two numbers, as each is counted up by one thread alone."""
         self._some = threading.Event()
         self._pid = 0
         atexit.register(self.flush)
@@ -95,7 +99,7 @@ class Aside(logging.Handler):
     def _forget(self) -> None:
         """What waits in the parent is the parent's to write."""
         self._waiting.clear()
-        self._dropped = 0
+        self._told = self._dropped
         self._some = threading.Event()
 
     def _write(self) -> None:
@@ -109,13 +113,17 @@ class Aside(logging.Handler):
                 self._some.set()
 
     def _put(self, line: str) -> None:
-        dropped, self._dropped = self._dropped, 0
+        dropped = self._dropped - self._told
         try:
             if dropped:
-                self._stream.write(
-                    json.dumps({"level": "warning", "event": "log_lines_dropped", "lines": dropped}) + "\n"
-                )
+                self._told += dropped
+                self._stream.write(self.format(_about(dropped)) + "\n")
             self._stream.write(line)
             self._stream.flush()
         except (OSError, ValueError):
             pass  # nobody reads any more; traffic goes on without
+
+
+def _about(dropped: int) -> logging.LogRecord:
+    facts = {"levelno": logging.WARNING, "levelname": "WARNING", "msg": "log_lines_dropped", "lines": dropped}
+    return logging.makeLogRecord(facts)

@@ -44,6 +44,8 @@ class Alerts:
         self._past = past
         self._suspected: dict[tuple[str, str], _Suspect] = {}
         self._said: dict[tuple[str, str], tuple[int, int]] = {}
+        self.count = 0
+        """Lines that were said so far."""
 
     def heed(self, notice: Notice, rule: Rule) -> None:
         """A worker let a request in that may bring a budget to a degree."""
@@ -77,5 +79,6 @@ class Alerts:
         if len(self._said) >= MOST:
             self._said.clear()
         self._said[budget] = which
+        self.count += 1
         figures = {"percent": which[1], "spent": used / DOLLAR, "limit": rule.limit / DOLLAR}
         log.warning("budget_alert", extra={"budget": rule.label, **figures})

@@ -25,6 +25,8 @@ from fairlead.control.wishes import RefusedError
 from fairlead.control.witnesses import Witness, witness_of
 from fairlead.http.client import Client
 from fairlead.journal.reader import Reader
+from fairlead.telemetry.exposition import Gauges
+from fairlead.telemetry.metrics import Labels
 
 log = logging.getLogger("fairlead.control")
 
@@ -60,14 +62,14 @@ class Auditing:
         """Why nothing can be appended; empty: it can."""
         return self.custodian.trouble
 
-    def figures(self) -> dict[str, float]:
-        """What the metrics tell of the trail."""
-        size, signed = self.custodian.counts
-        return {
-            "fairlead_audit_alarm": float(bool(self.trouble)),
-            "fairlead_audit_entries": size,
-            "fairlead_audit_unsigned_entries": size - signed,
-        }
+    def gauges(self) -> Gauges:
+        """How the trail stands. What is not open has no entries to tell of."""
+        told: dict[str, list[tuple[Labels, float]]] = {"fairlead_audit_alarm": [((), self.custodian.is_alarmed)]}
+        if (sizes := self.custodian.sizes) is not None:
+            size, signed = sizes
+            told["fairlead_audit_entries"] = [((), size)]
+            told["fairlead_audit_unsigned_entries"] = [((), size - signed)]
+        return told
 
     def entries(self) -> tuple[AdminEntry, ...]:
         """What the admin port answers about the trail."""

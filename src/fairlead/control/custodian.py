@@ -34,6 +34,17 @@ class Custodian:
         self.trouble = "the audit trail is not open yet"
         """Why nothing can be appended; empty: it can."""
 
+    @property
+    def is_alarmed(self) -> bool:
+        """Whether what is on the disk does not fit what was signed."""
+        return self._alarm is not None
+
+    @property
+    def sizes(self) -> tuple[int, int] | None:
+        """Entries of the trail, and how many of them are signed; None: it is not open."""
+        trail = self._trail
+        return None if trail is None else (trail.size, trail.signed)
+
     def use(self, work: Callable[[Trail], Result]) -> Result:
         """What `work` makes of the trail. Raises ProjectionError where the trail cannot be used; nothing is lost."""
         with self._mutex:
@@ -52,12 +63,6 @@ class Custodian:
                 self._fail(f"the audit trail cannot be written: {_reason(error)}")
             self.trouble = ""
             return result
-
-    @property
-    def counts(self) -> tuple[int, int]:
-        """How many entries there are, and how many of them are signed; zeros where the trail is not open."""
-        trail = self._trail
-        return (trail.size, trail.signed) if trail is not None else (0, 0)
 
     def check(self) -> None:
         """Raises ProjectionError unless an entry could be written now."""

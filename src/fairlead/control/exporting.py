@@ -14,8 +14,8 @@ import msgspec
 
 from fairlead.canonical.routing import RequestRecord
 from fairlead.config.otlp import EXTRAS, Collector, Otlp, is_installed
-from fairlead.control.places import Places
 from fairlead.control.projector import ProjectionError
+from fairlead.journal.positions import Positions
 from fairlead.journal.reader import Batch, Reader
 from fairlead.telemetry.sampling import sampler_of
 from fairlead.telemetry.spans import Span, spans_of
@@ -51,8 +51,10 @@ class Traces:
 
     name = "traces"
 
-    def __init__(self, places: Places, wanted: Wanted, machine: str, wall: Callable[[], float] = time.time) -> None:
-        self._places = places
+    def __init__(
+        self, positions: Positions, wanted: Wanted, machine: str, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._positions = positions
         self._wanted = wanted
         self._wall = wall
         self._is_sampled = sampler_of(os.environ)
@@ -63,7 +65,7 @@ class Traces:
         """Requests whose spans were too old when the collector was back."""
 
     def positions(self) -> Mapping[str, int]:
-        return self._places.positions
+        return self._positions.ends
 
     def take(self, batch: Batch) -> None:
         collector = self._wanted().traces
@@ -71,7 +73,10 @@ class Traces:
             self._line.hang_up()
         else:
             self._send(batch, collector)
-        self._places.reached(batch)
+        try:
+            self._positions.reached(batch)
+        except OSError as error:
+            raise ProjectionError(f"how far traces were sent cannot be kept: {error.strerror}") from None
 
     def close(self) -> None:
         self._line.close()

@@ -3,7 +3,7 @@
 It knows the names of the gauges and where each figure is. It must not know how they are told.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fairlead import __version__
 from fairlead.control.health import Health
@@ -17,8 +17,9 @@ Figures = list[tuple[Labels, float]]
 
 
 class Standing:
-    """Looks things up when somebody asks. `projectors` are all there are, wherever they were made; `more` tells single
-    figures that others keep.
+    """Looks things up when somebody asks. `projectors` are all there are, wherever they were made.
+
+    Each of `others` tells gauges of its own, from any thread.
     """
 
     def __init__(
@@ -27,19 +28,20 @@ class Standing:
         health: Health,
         reader: Reader,
         projectors: Callable[[], Sequence[Projector]],
-        *,
-        more: Callable[[], Mapping[str, float]],
+        others: Sequence[Callable[[], Gauges]] = (),
     ) -> None:
         self._board = board
         self._health = health
         self._reader = reader
         self._projectors = projectors
-        self._more = more
+        self._others = others
 
     def look(self) -> Gauges:
         """Every gauge with its figures."""
-        more = {name: [((), figure)] for name, figure in self._more().items()}
-        return {**dict(self._family()), **dict(self._journals()), **more}
+        told: dict[str, Iterable[tuple[Labels, float]]] = {**dict(self._family()), **dict(self._journals())}
+        for other in self._others:
+            told.update(other())
+        return told
 
     def _family(self) -> Iterator[tuple[str, Figures]]:
         rows = self._board.all()

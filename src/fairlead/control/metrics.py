@@ -1,11 +1,13 @@
 """The metrics: a projection that adds records up, and what `GET /metrics` on the admin port answers.
 
 Totals and the position in the journals lie in one file, so that a control process that is killed counts nothing twice
-and nothing too little. It must not know what is counted (telemetry).
+and nothing too little, as long as the journals beyond that position are there. It must not know what is counted
+(telemetry).
 """
 
+import asyncio
+import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,11 +15,12 @@ import msgspec
 
 from fairlead.control.admin import Answer, Call, Entry
 from fairlead.control.desk import Desk
-from fairlead.control.projector import ProjectionError
 from fairlead.journal.bookmark import Bookmark
 from fairlead.journal.reader import Batch, Reader
 from fairlead.telemetry.exposition import Exposition, Gauges
-from fairlead.telemetry.metrics import Totals
+from fairlead.telemetry.metrics import SHAPE, Totals
+
+log = logging.getLogger("fairlead.control")
 
 KEEP_EVERY = 5.0
 """Seconds between two writings of the file. What was counted since is counted again by the next control process."""
@@ -26,6 +29,8 @@ KEEP_EVERY = 5.0
 class Kept(msgspec.Struct):
     """What the file holds."""
 
+    shape: str = SHAPE
+    """What the totals are made for; those of another version's metrics are of no use."""
     positions: dict[str, int] = {}
     totals: Totals = msgspec.field(default_factory=Totals)
 
@@ -38,12 +43,14 @@ class Metrics:
     def __init__(self, file: Path, reader: Reader, look: Callable[[], Gauges]) -> None:
         self._bookmark = Bookmark(file, Kept)
         self._reader = reader
-        self._kept = self._bookmark.read() or Kept()
-        self._kept_at = time.monotonic()
+        kept = self._bookmark.read()
+        self._kept = kept if kept and kept.shape == SHAPE else Kept()
+        self._safe: Mapping[str, int] = dict(self._kept.positions)
+        self._trouble = False
         self._exposition = Exposition(self._kept.totals, look)
         self._desk = Desk("exposition")
         self._lock = threading.Lock()
-        """Whoever counts and whoever tells are two threads."""
+        """Whoever counts and whoever tells or keeps are two threads."""
 
     def positions(self) -> Mapping[str, int]:
         return self._kept.positions
@@ -52,23 +59,48 @@ class Metrics:
         with self._lock:
             self._kept.totals.take(batch.records)
             self._kept.positions[batch.file] = batch.end
-        if time.monotonic() - self._kept_at >= KEEP_EVERY:
-            self.keep()
+
+    @property
+    def safe(self) -> Mapping[str, int]:
+        """Up to where each journal is of no use to it any more: the next control process will not need it.
+
+        Where the file cannot be written, up to where each was counted: a full disk must not keep the journals full.
+        """
+        return self._safe
+
+    async def run(self) -> None:
+        """Writes the file every few seconds until it is cancelled."""
+        while True:
+            await asyncio.sleep(KEEP_EVERY)
+            await self._desk.do(self.keep)
 
     def keep(self) -> None:
-        """Writes the file. Raises ProjectionError; nothing is lost by that as long as this process lives."""
-        self._kept_at = time.monotonic()
-        for name in self._reader.gone(self._kept.positions):
-            del self._kept.positions[name]
+        """Writes the file, unless nothing was counted since. What cannot be written now is written later."""
+        with self._lock:
+            for name in self._reader.gone(self._kept.positions):
+                del self._kept.positions[name]
+            positions = dict(self._kept.positions)
+            if positions != self._safe or self._trouble:
+                self._write()
+                self._safe = positions
+
+    def _write(self) -> None:
         try:
             self._bookmark.write(self._kept)
         except OSError as error:
-            raise ProjectionError(f"the totals of metrics cannot be kept: {error.strerror}") from None
+            if not self._trouble:
+                log.error("metrics_not_kept", extra={"reason": error.strerror})
+            self._trouble = True
+            return
+        if self._trouble:
+            log.info("metrics_kept")
+        self._trouble = False
 
     def entries(self) -> tuple[Entry, ...]:
         return (Entry(method="GET", path="/metrics", run=self._tell),)
 
     def close(self) -> None:
+        """Writes the file for the last time, as far as that can be done."""
         self._desk.close()
         self.keep()
 
@@ -80,3 +112,16 @@ class Metrics:
     def _text(self, accept: str) -> tuple[str, bytes]:
         with self._lock:
             return self._exposition.text(accept)
+
+
+class Keeper:
+    """The metrics as whoever deletes journals sees them."""
+
+    name = Metrics.name
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        return self._metrics.safe

@@ -6,7 +6,7 @@ the admin port. Killing it stops no request: workers go on with what they have, 
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +20,7 @@ from fairlead.control.gauges import Standing
 from fairlead.control.health import Health
 from fairlead.control.issuers import Issuers
 from fairlead.control.projector import Projector
-from fairlead.control.retention import Retention
+from fairlead.control.retention import Follower, Retention
 from fairlead.control.telling import Telling
 from fairlead.control.tenancy_post import TenancyPost
 from fairlead.http import loop
@@ -29,6 +29,7 @@ from fairlead.http.server import Limits, Server
 from fairlead.journal.reader import Reader
 from fairlead.state.board import Board
 from fairlead.state.channel import Notice, Publisher
+from fairlead.telemetry.exposition import Gauges
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,10 +81,10 @@ class Control:
         )
         self._tenancy = _tenancy(post.tenancy, board, self.config, self._health, auditing)
         reader = Reader(post.tenancy.journals)
-        standing = Standing(board, self._health, reader, self._projectors, more=self._figures)
+        standing = Standing(board, self._health, reader, self._projectors, (self._gauges, auditing.gauges))
         self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
         # Log lines and traces may miss what they have not read in time; nobody else may.
-        readers = (*self._tenancy.projectors, auditing.records, self._telling.metrics)
+        readers: Sequence[Follower] = (*self._tenancy.projectors, auditing.records, self._telling.keeper)
         is_short = lambda: any(row.full for row in board.all())  # noqa: E731
         self._retention = Retention(post.tenancy.journals, readers, self._journaling, is_short)
         self._health.journals(lambda: self._retention.damage)
@@ -134,14 +135,18 @@ class Control:
     def _projectors(self) -> tuple[Projector, ...]:
         return (*self._tenancy.projectors, self._auditing.records, *self._telling.projectors)
 
-    def _figures(self) -> dict[str, float]:
-        return self._telling.figures() | self._auditing.figures()
-
     def _journaling(self) -> Journal:
         return Journal() if self.config.config is None else self.config.config.journal
 
     async def _told(self) -> None:
         await self._stop.wait()
+
+    def _gauges(self) -> Gauges:
+        return {
+            **self._telling.gauges(),
+            "fairlead_budget_alerts": [((), self._tenancy.budget_alerts)],
+            "fairlead_journal_max_bytes": [((), self.config.serving.journal.max_size)],
+        }
 
     def _publish(self, snapshot: Snapshot) -> int:
         self._issuers.watch(snapshot.issuers)

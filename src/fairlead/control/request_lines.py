@@ -6,8 +6,9 @@ Lines are the one thing that may be lost: whoever reads them too slowly for too 
 import logging
 from collections.abc import Callable, Mapping
 
-from fairlead.control.places import Places
+from fairlead.control.projector import ProjectionError
 from fairlead.control.unpriced import Unpriced
+from fairlead.journal.positions import Positions
 from fairlead.journal.reader import Batch
 from fairlead.telemetry.lines import fields
 
@@ -22,13 +23,13 @@ class RequestLines:
 
     name = "request_lines"
 
-    def __init__(self, places: Places, wanted: Callable[[], bool], unpriced: Unpriced) -> None:
-        self._places = places
+    def __init__(self, positions: Positions, wanted: Callable[[], bool], unpriced: Unpriced) -> None:
+        self._positions = positions
         self._wanted = wanted
         self._unpriced = unpriced
 
     def positions(self) -> Mapping[str, int]:
-        return self._places.positions
+        return self._positions.ends
 
     def take(self, batch: Batch) -> None:
         """Writes the lines of a batch, and notes that they are written. A crash in between writes them again."""
@@ -36,4 +37,7 @@ class RequestLines:
             for record in batch.records:
                 log.info("request", extra=fields(record))
         self._unpriced.tell(batch.records)
-        self._places.reached(batch)
+        try:
+            self._positions.reached(batch)
+        except OSError as error:
+            raise ProjectionError(f"how far requests were logged cannot be kept: {error.strerror}") from None

@@ -13,12 +13,13 @@ from fairlead.control.admin import Entry
 from fairlead.control.configuring import Configuring
 from fairlead.control.exporting import Meters, Traces
 from fairlead.control.gauges import Standing
-from fairlead.control.metrics import Metrics
-from fairlead.control.places import Places
+from fairlead.control.metrics import Keeper, Metrics
 from fairlead.control.projector import Projector
 from fairlead.control.request_lines import RequestLines
 from fairlead.control.unpriced import Unpriced
+from fairlead.journal.positions import Positions
 from fairlead.journal.reader import Reader
+from fairlead.telemetry.exposition import Gauges
 
 LAST_WORDS = 2.0
 """Seconds in which what was sent last has to arrive."""
@@ -39,19 +40,22 @@ class Telling:
         """`places` is a folder where each projection keeps how far it is, `machine` what names this one."""
         self._config = config
         self._metrics = Metrics(places / "metrics", reader, standing.look)
+        self.keeper = Keeper(self._metrics)
+        """What must not miss a record, unlike the others: no journal is deleted before it."""
         unpriced = Unpriced(self._is_self_hosted)
-        kept = Places(places / "request_lines", reader)
-        lines = RequestLines(kept, lambda: self._settings().request_lines == "on", unpriced)
-        self.metrics = Projector(reader, self._metrics)
-        """What must not miss a record, unlike the others."""
-        self._traces = Traces(Places(places / "traces", reader), lambda: config.otlp, machine)
+        lines = RequestLines(
+            Positions(places / "request_lines", reader),
+            lambda: self._settings().request_lines == "on",
+            unpriced,
+        )
+        self._traces = Traces(Positions(places / "traces", reader), lambda: config.otlp, machine)
         self._meters = Meters(reader, lambda: config.otlp, machine)
-        others = (lines, self._traces, self._meters)
-        self.projectors: Sequence[Projector] = (self.metrics, *(Projector(reader, other) for other in others))
+        projections = (self._metrics, lines, self._traces, self._meters)
+        self.projectors: Sequence[Projector] = [Projector(reader, projection) for projection in projections]
 
-    def figures(self) -> dict[str, float]:
+    def gauges(self) -> Gauges:
         """What the metrics tell of all this itself."""
-        return {"fairlead_traces_skipped": self._traces.skipped}
+        return {"fairlead_traces_skipped": [((), self._traces.skipped)]}
 
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers."""
@@ -62,6 +66,7 @@ class Telling:
         async with asyncio.TaskGroup() as group:
             for projector in self.projectors:
                 group.create_task(projector.run())
+            group.create_task(self._metrics.run())
 
     async def close(self) -> None:
         """Tells the last that there is, as far as there is somebody to listen."""

@@ -81,6 +81,11 @@ class Tenancy:
         """Who reads the journals here."""
         return (self._ledger.projector,)
 
+    @property
+    def budget_alerts(self) -> int:
+        """Times that a budget came to one of its degrees."""
+        return self._alerts.count
+
     def entries(self) -> tuple[Entry, ...]:
         """What the admin port answers about keys and tenants."""
         keys = KeyEntries(self._keyring, self._desk, self._changed)

@@ -1,19 +1,20 @@
 """Figures in the words of Prometheus: its text format, or OpenMetrics where a scraper asks for that.
 
-It knows the formats by a library. It must not know where figures come from.
+It knows the two formats, which differ in little. It must not know where figures come from. The lines are put together
+here and not by a library because a full table has a hundred thousand of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
-
-from fairlead.telemetry.families import RECORDED, STANDING
+from fairlead.telemetry.families import RECORDED, STANDING, Family
 from fairlead.telemetry.metrics import Labels, Spread, Totals
 
 Gauges = Mapping[str, Iterable[tuple[Labels, float]]]
 """Figures that are looked up, by metric: each with its labels."""
+
+PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 class Exposition:
@@ -22,55 +23,61 @@ class Exposition:
     def __init__(self, totals: Totals, look: Callable[[], Gauges]) -> None:
         self._totals = totals
         self._look = look
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
 
     def text(self, accept: str) -> tuple[str, bytes]:
         """The content type and the text, as an Accept header wants it."""
-        encode, content_type = choose_encoder(accept)
-        return content_type, encode(self._registry)
+        if "application/openmetrics-text" not in accept:
+            return PLAIN, "".join(self._lines("_total")).encode()
+        return OPEN_METRICS, "".join((*self._lines(""), "# EOF\n")).encode()
 
-    def describe(self) -> Iterator[Metric]:
-        """Nothing before somebody asks: what the registry calls at registration."""
-        return iter(())
-
-    def collect(self) -> Iterator[Metric]:
-        """Every family, also those that have counted nothing yet."""
-        yield from map(self._recorded, RECORDED)
+    def _lines(self, suffix: str) -> Iterator[str]:
+        """Every family, also those that have counted nothing yet. `suffix` is what a counter's own name ends with."""
+        for name, row in RECORDED.items():
+            if row.kind == "counter":
+                yield _head(name + suffix, row)
+                yield from _counter(name, row, self._totals.counters.get(name, {}))
+            else:
+                yield _head(name, row)
+                yield from _histogram(name, row, self._totals.spreads.get(name, {}))
         gauges = self._look()
-        for name in STANDING:
-            yield _gauge(name, gauges.get(name, ()))
-
-    def _recorded(self, name: str) -> Metric:
-        if RECORDED[name].kind == "counter":
-            return _counter(name, self._totals.counters.get(name, {}))
-        return _histogram(name, self._totals.spreads.get(name, {}))
+        for name, row in STANDING.items():
+            yield _head(name, row)
+            for values, value in gauges.get(name, ()):
+                yield f"{name}{_braced(_labels(row, values))} {float(value)!r}\n"
 
 
-def _counter(name: str, found: Mapping[str, int]) -> Metric:
-    row = RECORDED[name]
-    family = CounterMetricFamily(name, row.help, labels=row.labels)
+def _head(name: str, row: Family) -> str:
+    return f"# HELP {name} {row.help}\n# TYPE {name} {row.kind}\n"
+
+
+def _counter(name: str, row: Family, found: Mapping[str, int]) -> Iterator[str]:
     for key in sorted(found):
-        family.add_metric(key.split("\0"), found[key] / row.scale)
-    return family
+        labels = _labels(row, key.split("\0"))
+        yield f"{name}_total{_braced(labels)} {found[key] / row.scale!r}\n"
 
 
-def _histogram(name: str, found: Mapping[str, Spread]) -> Metric:
-    row = RECORDED[name]
-    family = HistogramMetricFamily(name, row.help, labels=row.labels)
+def _histogram(name: str, row: Family, found: Mapping[str, Spread]) -> Iterator[str]:
+    bounds = [f'le="{bound}"}} ' for bound in (*row.buckets, "+Inf")]
     for key in sorted(found):
-        spread, below = found[key], 0
-        buckets = []
-        for bound, count in zip((*map(str, row.buckets), "+Inf"), spread.counts, strict=True):
-            below += count
-            buckets.append((bound, below))
-        family.add_metric(key.split("\0"), buckets, spread.nanos / 1e9)
-    return family
+        spread = found[key]
+        labels = _labels(row, key.split("\0"))
+        begin = f"{name}_bucket{{{labels}," if labels else f"{name}_bucket{{"
+        counts = list(accumulate(spread.counts))
+        yield "".join([f"{begin}{bound}{count}\n" for bound, count in zip(bounds, counts, strict=True)])
+        braced = _braced(labels)
+        yield f"{name}_count{braced} {counts[-1]}\n{name}_sum{braced} {spread.nanos / 1e9!r}\n"
 
 
-def _gauge(name: str, values: Iterable[tuple[Labels, float]]) -> Metric:
-    row = STANDING[name]
-    family = GaugeMetricFamily(name, row.help, labels=row.labels)
-    for labels, value in values:
-        family.add_metric(labels, value)
-    return family
+def _labels(row: Family, values: Iterable[str]) -> str:
+    return ",".join([f'{name}="{_escaped(value)}"' for name, value in zip(row.labels, values, strict=True)])
+
+
+def _braced(labels: str) -> str:
+    return f"{{{labels}}}" if labels else ""
+
+
+def _escaped(value: str) -> str:
+    """A label's value between quotes, so that it cannot break out of them."""
+    if "\\" in value or '"' in value or "\n" in value:
+        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return value

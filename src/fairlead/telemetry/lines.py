@@ -3,6 +3,7 @@
 Pure: a record goes in, fields come out. It must not know how a line is written.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fairlead.canonical.routing import RequestRecord
@@ -12,6 +13,7 @@ def fields(record: RequestRecord) -> dict[str, Any]:
     """The fields of the line, in the order in which people read them; what does not apply is left out."""
     told: dict[str, Any] = {
         "request": record.id,
+        "began": datetime.fromtimestamp(record.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "status": record.status,
         "ended": record.ended,
         "code": record.code,

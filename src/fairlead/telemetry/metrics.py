@@ -6,6 +6,7 @@ Pure: records go in, totals can be taken out, kept and put in again. It must not
 from bisect import bisect_left
 from collections.abc import Iterable
 from decimal import Decimal
+from hashlib import md5
 
 import msgspec
 
@@ -21,6 +22,9 @@ LIMITING = frozenset({"rate_limit_exceeded", "insufficient_quota"})
 WASTED = frozenset({"cut", "client_gone"})
 """How a request ends whose answer nobody has in full."""
 KINDS_OF_TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning", "audio_input", "audio_output")
+
+SHAPE = md5(repr(RECORDED).encode(), usedforsecurity=False).hexdigest()
+"""Another one: totals that were kept do not fit the metrics that there are."""
 
 Labels = tuple[str, ...]
 
