@@ -38,6 +38,7 @@ HEAD = (
 MORE = """
 tenants: {acme: {}}
 database: env://BENCH_DATABASE
+pepper: env://BENCH_PEPPER
 observability: {otlp: "http://127.0.0.1:%d"}
 """
 
@@ -128,6 +129,7 @@ def run(rate: float, seconds: float) -> bool:
     with tempfile.TemporaryDirectory() as name, postgres() as database, fake_provider() as provider:
         folder = Path(name)
         os.environ["BENCH_DATABASE"] = database.new_database()
+        os.environ["BENCH_PEPPER"] = "pepper-of-the-bench-with-32-characters"
         text = config(provider, more=MORE % collector.port)
         with tenants(folder, text) as family:
             port = int(family.url.rpartition(":")[2])
