@@ -28,6 +28,9 @@ from tests.processes.family import KEY, Family
 from tests.processes.tenants import admin, config, fake_provider, records, tenants
 
 from bench import machine
+from fairlead.database import schema
+from fairlead.database.engine import Database
+from fairlead.database.place import Place
 
 CONNECTIONS = 16
 BODY = json.dumps({"model": "chat", "max_tokens": 20, "messages": [{"role": "user", "content": "hello"}]}).encode()
@@ -128,7 +131,8 @@ def run(rate: float, seconds: float) -> bool:
     collector = Collector()
     with tempfile.TemporaryDirectory() as name, postgres() as database, fake_provider() as provider:
         folder = Path(name)
-        os.environ["BENCH_DATABASE"] = database.new_database()
+        os.environ["BENCH_DATABASE"] = url = database.new_database()
+        schema.migrate(Database(Place(data=folder, url=url)))
         os.environ["BENCH_PEPPER"] = "pepper-of-the-bench-with-32-characters"
         text = config(provider, more=MORE % collector.port)
         with tenants(folder, text) as family:
