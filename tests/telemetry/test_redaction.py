@@ -59,6 +59,7 @@ def test_what_stands_beside_a_name_goes_too(text: str, told: str) -> None:
         "claude-haiku-4-5",
         "password authentication failed for user 'fairlead'",
         "the token: unexpected",
+        "f.yaml:5:72: providers.fake.api_key: warning: vault://secret/data/llm#openai has no value: it is away",
         "api_key: env://OPENAI_API_KEY is not set",
         "secret: vault://secret/data/llm0123#openai",
         "input_tokens: 1234567890123456",

@@ -23,9 +23,11 @@ _BEGINNINGS = (
     r"(?i:(?:api|access|account|private|signing)[_-]?key[\"']?\s*[:=]\s*[\"']?)(?=[^\s\"',;&]{6})",
     r"(?i:(?:secret|token|signature)[\"']?\s*[:=]\s*[\"']?)(?=[^\s\"',;&]*[0-9])(?=[^\s\"',;&]{12})",
 )
-"""What a secret is known by that comes after it: a name. A reference such as `env://KEY` is none."""
+"""What a secret is known by that comes after it: a name. A reference such as `env://KEY` is none, and neither is what
+our own findings say of a key of the configuration: `providers.openai.api_key: warning: …`.
+"""
 _SHAPE = re.compile("|".join(_SHAPES), re.DOTALL)
-_NAMED = re.compile(rf"({'|'.join(_BEGINNINGS)})(?![a-z+]+://)[^\s\"',;&]+")
+_NAMED = re.compile(rf"({'|'.join(_BEGINNINGS)})(?![a-z+]+://|(?:warning|error): )[^\s\"',;&]+")
 _SHAPE_HINT = re.compile(r"://|[-_.]|eyJ|AKIA|ASIA|AIza|(?i:bearer|basic)")
 _NAME_HINT = re.compile(r"[:=]")
 _NAMES = frozenset({
