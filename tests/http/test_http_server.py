@@ -438,6 +438,19 @@ async def test_an_unwanted_body_is_not_taken_in(serve: Serve, until: Until) -> N
     assert 64 * 1024 <= taken[0] <= 64 * 1024 + 256 * 1024
 
 
+async def test_a_body_that_was_whole_before_it_was_read_leaves_the_connection_open_for_the_next(
+    serve: Serve, until: Until
+) -> None:
+    async def handle(exchange: Exchange) -> None:
+        await until(lambda: exchange.complete)
+        exchange.send(200, b"", b"%d" % len(await exchange.read()))
+
+    wire = await (await serve(handle)).connect()
+    for size in (65_000, 66_000, 70_000, 66_000):
+        wire.send(post(b"a" * size))
+        assert (await wire.answer())[2] == b"%d" % size
+
+
 async def test_an_encoded_body_is_refused(serve: Serve) -> None:
     wire = await (await serve()).connect(
         post(b"hello", "Content-Encoding: gzip") + post(b"hello", "Content-Encoding: identity")

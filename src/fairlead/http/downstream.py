@@ -286,6 +286,7 @@ class Downstream(asyncio.Protocol):
             self._proceed()
 
     def _proceed(self) -> None:
+        self._resume_reading()  # a body that was whole before anybody asked for it has stopped the reading
         in_head = self._intake.in_head
         if self._queue:
             self._next(self._queue.popleft())
