@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fairlead.canonical.routing import AttemptRecord, RequestRecord
-from fairlead.canonical.usage import Usage
+from fairlead.canonical.usage import SELF_HOSTED, Usage
 from fairlead.control.unpriced import HOUR, REMEMBERED, Unpriced
 
 USAGE = Usage(input=1)
@@ -17,7 +17,7 @@ def record(at: float = 0.0, **fields: Any) -> RequestRecord:
 
 
 def told(*records: RequestRecord) -> list[tuple[str, int]]:
-    return [(found.deployment, found.hour) for found in Unpriced(lambda name: name == "box").look(records)]
+    return [(found.deployment, found.hour) for found in Unpriced().look(records)]
 
 
 def test_once_per_deployment_and_hour() -> None:
@@ -26,7 +26,7 @@ def test_once_per_deployment_and_hour() -> None:
 
 
 def test_it_remembers_from_one_batch_to_the_next() -> None:
-    unpriced = Unpriced(lambda _: False)
+    unpriced = Unpriced()
     assert len(unpriced.look([record(5.0)])) == 1
     assert unpriced.look([record(6.0)]) == []
 
@@ -38,7 +38,7 @@ def test_it_remembers_from_one_batch_to_the_next() -> None:
         {"cost": "0"},
         {"usage": None},
         {"served": "", "usage": None},
-        {"served": "box/llama"},
+        {"served": "box/llama", "price": SELF_HOSTED},
     ],
 )
 def test_what_has_a_cost_or_costs_nothing_is_not_told(fields: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ def test_old_hours_are_forgotten_and_not_told_again() -> None:
 
 
 def test_the_line_names_the_deployment_and_why(caplog: pytest.LogCaptureFixture) -> None:
-    unpriced = Unpriced(lambda _: False)
+    unpriced = Unpriced()
     with caplog.at_level(logging.WARNING, "fairlead.control"):
         unpriced.tell([record(), record(served="p/n", price="fairlead 1", usage=Usage(service="scale"))])
     first, second = caplog.records

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tests.gateway.gateway_harness import KEY, Gateway, gateway, request_bytes, 
 
 from fairlead.canonical.routing import Backoff, Cooldown, Latency, RequestRecord, Retry, Timeouts
 from fairlead.canonical.tenants import Tenant
-from fairlead.canonical.usage import Price
+from fairlead.canonical.usage import SELF_HOSTED, Price
 from fairlead.fakes import Script
 
 BOTH = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -146,6 +147,45 @@ async def test_a_stream_that_is_left_is_charged_as_far_as_it_came(tmp_path: Path
     assert record.usage.input >= 100
     assert record.usage.output > 0
     assert record.cost is not None
+
+
+async def test_whoever_leaves_before_an_attempt_has_answered_is_booked_to_it(tmp_path: Path) -> None:
+    """The input was read by the deployment that was being asked, not by the one that had refused before."""
+    scripts = [Script.of("500"), Script.of("stall")]
+    async with gateway(tmp_path, ("openai", "anthropic"), scripts, retry=NO_RETRY, facts={"price": PRICE}) as gate:
+        _, writer = await gate.open()
+        body = {"model": "chat", "messages": [{"role": "user", "content": "hello"}]}
+        writer.write(request_bytes(json.dumps(body).encode()))
+        await until(lambda: bool(gate.providers[1].seen))
+        writer.transport.abort()
+        record = await only(gate)
+    refused, left = record.attempts
+    assert (refused.outcome, refused.usage) == ("server_error", None)
+    assert (left.outcome, left.status, left.usage) == ("client_gone", None, None)
+    assert (record.ended, record.estimated) == ("client_gone", True)
+    assert record.served == left.deployment != refused.deployment
+    assert record.usage is not None
+    assert (record.usage.input > 0, record.usage.output) == (True, 0)
+    assert record.cost == f"{Decimal(record.usage.input) * 2 / 1_000_000:f}"
+    assert record.charged == math.ceil(Decimal(record.cost) * 1_000_000)
+
+
+@pytest.mark.parametrize("script", [Script.of(), Script.of("stall")], ids=["answered", "timeout"])
+async def test_what_nobody_charges_for_has_no_cost_and_none_is_missing(tmp_path: Path, script: Script) -> None:
+    async with gateway(
+        tmp_path,
+        ("self_hosted",),
+        [script],
+        retry=NO_RETRY,
+        timeouts=Timeouts(connect=1.0, first_token=0.2, idle=1.0, total=1.0),
+        facts={"self_hosted": True},
+    ) as gate:
+        await gate.chat()
+        record = await only(gate)
+    assert record.cost is None
+    assert not record.unpriced
+    assert [attempt.usage for attempt in record.attempts] == [None]
+    assert record.price == (SELF_HOSTED if record.served else "")
 
 
 async def test_metadata_is_kept_as_it_came(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from fairlead.canonical.errors import OnWord
 from fairlead.canonical.tenants import Issuer, Scoped, Tenant, Tier, VirtualKey
-from fairlead.canonical.usage import Price, Usage
+from fairlead.canonical.usage import SELF_HOSTED, Price, Usage
 
 Select = Literal["weighted", "round_robin", "priority", "least_busy", "latency", "cost", "sticky"]
 Auth = Literal["bearer", "x-api-key", "api-key", "none"]
@@ -296,7 +296,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_l
     started_at: float
     duration: float
     outcome: str
-    """`answered` or a row of KINDS."""
+    """`answered`, a row of KINDS, or `client_gone`: nobody waited any more for what it would come to."""
     status: int | None = None
     retry_after: float | None = None
     connect: float = 0.0
@@ -334,7 +334,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     config: str = ""
     """The version of the configuration that the request was served under."""
     served: str = ""
-    """The deployment that answered; empty where none did."""
+    """The deployment that answered, or was about to when the client left; empty where none did."""
     wildcard: str = ""
     """Its name in the configuration where that is a wildcard, so that `served` has the model that was asked for."""
     stream: bool = False
@@ -347,7 +347,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     cost: str | None = None
     """US dollars as a decimal; None: no price is known or there is nothing to charge."""
     price: str = ""
-    """The price table's version behind `cost`."""
+    """The price table's version behind `cost`, or SELF_HOSTED."""
     first_token: float | None = None
     duration: float = 0.0
     user: str = ""
@@ -379,6 +379,11 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_de
     content: Content | None = None
     trimmed: bool = False
     """Whether it was larger than the room that it was promised, so that texts were cut."""
+
+    @property
+    def unpriced(self) -> bool:
+        """Whether it used something of which nobody knows the price."""
+        return self.usage is not None and self.cost is None and self.price != SELF_HOSTED
 
     @property
     def answered_at(self) -> float:

@@ -15,6 +15,8 @@ MILLION = Decimal(1_000_000)
 THOUSAND = Decimal(1_000)
 DAY = 86_400
 MINUTE = 60
+SELF_HOSTED = "self_hosted"
+"""In place of a price table's version: nobody charges for the deployment, so that a cost which is not known is none."""
 PLAIN_SERVICES = frozenset({"", "default", "standard", "auto", "on_demand", "global", "not_available"})
 """What providers call the service that costs what their price list says first."""
 

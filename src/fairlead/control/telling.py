@@ -42,11 +42,10 @@ class Telling:
         self._metrics = Metrics(places / "metrics", reader, standing.look)
         self.keeper = Keeper(self._metrics)
         """What must not miss a record, unlike the others: no journal is deleted before it."""
-        unpriced = Unpriced(self._is_self_hosted)
         lines = RequestLines(
             Positions(places / "request_lines", reader),
             lambda: self._settings().request_lines == "on",
-            unpriced,
+            Unpriced(),
         )
         self._traces = Traces(Positions(places / "traces", reader), lambda: config.otlp, machine)
         self._meters = Meters(reader, lambda: config.otlp, machine)
@@ -76,10 +75,6 @@ class Telling:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS):
                     await asyncio.to_thread(last)
-
-    def _is_self_hosted(self, provider: str) -> bool:
-        choices = (choice for route in self._config.serving.routes for choice in route.choices)
-        return any(one.deployment.self_hosted for one in choices if one.deployment.provider == provider)
 
     def _settings(self) -> Observability:
         config = self._config.config

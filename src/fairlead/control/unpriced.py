@@ -4,7 +4,7 @@ It knows records. It must not know where they come from, nor what prices there a
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -30,10 +30,9 @@ class Sighting(msgspec.Struct, frozen=True):
 
 
 class Unpriced:
-    """Looks through records, in whatever order they come. `is_free` tells of a provider that nobody charges for."""
+    """Looks through records, in whatever order they come."""
 
-    def __init__(self, is_free: Callable[[str], bool]) -> None:
-        self._is_free = is_free
+    def __init__(self) -> None:
         self._seen: dict[int, set[str]] = {}
 
     def tell(self, records: Iterable[RequestRecord]) -> None:
@@ -51,10 +50,9 @@ class Unpriced:
             return
         for deployment, reason in _without_cost(record):
             told = self._seen.setdefault(hour, set())
-            if deployment in told or self._is_free(deployment.partition("/")[0]):
-                continue
-            told.add(deployment)
-            yield Sighting(deployment, hour, record.id, reason)
+            if deployment not in told:
+                told.add(deployment)
+                yield Sighting(deployment, hour, record.id, reason)
         for old in [begun for begun in self._seen if begun < max(self._seen) - REMEMBERED * HOUR]:
             del self._seen[old]
 
@@ -63,7 +61,7 @@ def _without_cost(record: RequestRecord) -> Iterator[tuple[str, str]]:
     for attempt in record.attempts:
         if attempt.usage is not None and attempt.cost is None:
             yield attempt.deployment, "no price is known for a failed attempt that may be charged"
-    if record.served and record.usage is not None and record.cost is None:
+    if record.usage is not None and record.unpriced:
         yield record.served, _reason(record.price, record.usage)
 
 

@@ -22,10 +22,10 @@ from fairlead.canonical.routing import (
     Try,
 )
 from fairlead.canonical.tenants import VirtualKey
-from fairlead.canonical.usage import Usage, cost
+from fairlead.canonical.usage import SELF_HOSTED, Usage, cost
 from fairlead.dialects.ask import Ask
 from fairlead.gateway.callers import ANYONE
-from fairlead.gateway.stopwatch import ANSWER, CONNECT, GATEWAY, Stopwatch
+from fairlead.gateway.stopwatch import ANSWER, CONNECT, FIRST_TOKEN, GATEWAY, Stopwatch
 from fairlead.gateway.texts import Texts
 from fairlead.gateway.upstream import Answer, Begun
 from fairlead.gateway.world import World
@@ -105,7 +105,7 @@ class Books:
         self._connected = 0.0
         self._cost: str | None = None
         self._costed: Usage | None = None
-        self._busy = ""
+        self._busy: Deployment | None = None
         self._tried: list[str] = []
         self._span_id = ""
         self.id = world.request_id(exchange.headers)
@@ -149,7 +149,8 @@ class Books:
         """An attempt starts; gives the header lines that tell the provider of the trace it belongs to."""
         self._try_at = self.watch.lap(GATEWAY)
         self._connected = self.watch.parts[CONNECT]
-        self._busy = name = step.deployment.name
+        self._busy = step.deployment
+        name = step.deployment.name
         self._of_attempt = len(self.holds)
         if name not in self._tried:
             self._tried.append(name)
@@ -235,6 +236,8 @@ class Books:
 
     def close(self) -> None:
         """Releases what the request held and writes its record. The last thing that happens to a request."""
+        if self.served is None and self._busy is not None and self.ended == "client_gone":
+            self._left(self._busy)
         world, served, ask = self._world, self.served, self.ask
         usage = self._used()
         self._release()
@@ -261,7 +264,7 @@ class Books:
                 skipped=untried(self.route, self._tried, self.rested, self.needs) if self.route else (),
                 usage=usage,
                 cost=self.cost() if usage is self.usage else self._priced(usage, served),
-                price=served.price.version if served and served.price else "",
+                price=_priced_by(served) if served else "",
                 first_token=self.first_token,
                 duration=duration,
                 latency=self.watch.latency(),
@@ -286,15 +289,14 @@ class Books:
         """The usage as the answer told it, or as far as anything is known without that.
 
         A stream that did not come to its end has told its output as it was at the beginning (Anthropic) or not at all:
-        what came is counted then. A client that left while an attempt was under way has had its input read.
+        what came is counted then.
         """
         told = self.usage
         if told is not None and self.ended == "finished":
             return told
-        unanswered = self.served is None and not (self._busy and self.ended == "client_gone")
-        if unanswered or (told is None and self.ended == "finished" and self.estimate is None):
+        if self.served is None or (told is None and self.ended == "finished" and self.estimate is None):
             return None
-        guessed = partial(self.estimate or rough(self.body_size), self.received)
+        guessed = partial(self._held(), self.received)
         return guessed if told is None else replace(told, output=max(told.output, guessed.output))
 
     def _settle(self, first: int, used: Amounts) -> None:
@@ -310,10 +312,19 @@ class Books:
     def _user(self) -> str:
         return self.key.user or (self.ask.user if self.ask else None) or ""
 
+    def _held(self) -> Estimate:
+        return self.estimate or rough(self.body_size)
+
+    def _left(self, busy: Deployment) -> None:
+        """The client left before `busy` had answered: the request is booked to it, for it has read the input."""
+        now = self.watch.lap(FIRST_TOKEN)
+        self._entered(busy, now, Failed(at=now, kind="client_gone"))
+        self.served = busy
+
     def _entered(self, deployment: Deployment, now: float, failure: Failed | None) -> None:
         """An attempt for the record. One that failed and may be charged has had its input read, at least."""
-        charged = failure is not None and failure.kind in MAY_BE_CHARGED
-        usage = partial(self.estimate or rough(self.body_size), 0) if charged else None
+        charged = failure is not None and failure.kind in MAY_BE_CHARGED and _priced_by(deployment) != SELF_HOSTED
+        usage = partial(self._held(), 0) if charged else None
         self.attempts.append(
             AttemptRecord(
                 deployment=self._name(deployment),
@@ -342,9 +353,16 @@ class Books:
         return None if dollars is None else f"{dollars:f}"
 
     def _release(self) -> None:
-        if self._busy:
-            self._world.attempt_ends(self._busy)
-            self._busy = ""
+        if self._busy is not None:
+            self._world.attempt_ends(self._busy.name)
+            self._busy = None
+
+
+def _priced_by(deployment: Deployment) -> str:
+    """The price table's version, or that it is our own; empty: nothing knows a price."""
+    if deployment.price is not None:
+        return deployment.price.version
+    return SELF_HOSTED if deployment.self_hosted else ""
 
 
 def _refused(_demand: Demand, _used: Amounts) -> int:

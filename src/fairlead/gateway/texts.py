@@ -14,8 +14,8 @@ from fairlead.gateway.upstream import Request
 
 LONGEST = 32 * 1024
 """Bytes that are kept of a prompt, and of an answer."""
-MOST_READ = 1024 * 1024
-"""Bytes of an answer that are looked at."""
+MOST_READ = 256 * 1024
+"""Bytes of a prompt that are decoded, since all others wait meanwhile, and of an answer that are looked at."""
 
 
 class Texts:
@@ -31,10 +31,14 @@ class Texts:
             self._answer += data
 
     def content(self) -> Content:
-        """Prompt and answer as JSON: the messages, and the parts of the answer; cut where they are too long."""
-        prompt = answer = b""
-        with suppress(GatewayError, ValueError):
-            prompt = msgspec.json.encode(self._request.chat.messages)
+        """Prompt and answer as JSON: the messages, and the parts of the answer; cut where they are too long.
+
+        Of a prompt that is too large to decode it is the beginning of the body as it came.
+        """
+        prompt, answer = self._request.body, b""
+        if len(prompt) <= MOST_READ:
+            with suppress(GatewayError, ValueError):
+                prompt = msgspec.json.encode(self._request.chat.messages)
         with suppress(ValueError):
             answer = self._decoded()
         return Content(prompt=_cut(prompt), answer=_cut(answer))
