@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.audit.trails import NOW, admin, batch, filled, terms_at, trail_at
 
@@ -202,7 +203,7 @@ def test_what_somebody_else_wrote_to_a_witness_is_nothing(tmp_path: Path) -> Non
 def test_a_change_of_key_is_signed_by_the_old_one(tmp_path: Path) -> None:
     filled(tmp_path)
     old = (tmp_path / "audit-private" / keys.CURRENT).read_text()
-    keys.rotate(tmp_path / "audit-private")
+    keys.rotate(tmp_path / "audit-private", (tmp_path / "audit" / "checkpoint").read_text())
     assert (tmp_path / "audit-private" / keys.OLD).read_text() == old
     for _ in range(2):
         filled(tmp_path, (5,))
@@ -212,6 +213,30 @@ def test_a_change_of_key_is_signed_by_the_old_one(tmp_path: Path) -> None:
     assert actions(tmp_path).count("audit.key") == 1
     for vkey in report.keys:
         assert verify(tmp_path / "audit", vkey=vkey).finding is None
+
+
+def test_a_key_that_waits_for_the_next_start_is_not_made_again(tmp_path: Path) -> None:
+    """A second one would overwrite the only copy of the key that the trail is signed with."""
+    private, latest = tmp_path / "audit-private", tmp_path / "audit" / "checkpoint"
+    filled(tmp_path)
+    keys.rotate(private, latest.read_text())
+    kept = {path.name: path.read_text() for path in private.glob("*.pem")}
+    with pytest.raises(keys.NoRotationError, match="waits for the next start"):
+        keys.rotate(private, latest.read_text())
+    assert {path.name: path.read_text() for path in private.glob("*.pem")} == kept
+    filled(tmp_path, (5,))
+    keys.rotate(private, latest.read_text())
+    filled(tmp_path, (5,))
+    report = verify(tmp_path / "audit")
+    assert (report.finding, len(report.keys)) == (None, 3)
+
+
+def test_a_key_that_is_kept_elsewhere_is_not_changed_here(tmp_path: Path) -> None:
+    with trail_at(tmp_path, terms=msgspec.structs.replace(terms_at(tmp_path), seed=bytes(32))) as trail:
+        latest = trail.latest
+    with pytest.raises(keys.NoRotationError, match=r"audit\.signing_key"):
+        keys.rotate(tmp_path / "audit-private", latest)
+    assert not list((tmp_path / "audit-private").glob("*.pem"))
 
 
 def test_a_key_that_the_old_one_has_not_signed_is_an_alarm(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from fairlead.audit import alarm, keys, proofs
+from fairlead.audit import alarm, checkpoints, keys, proofs
 from fairlead.audit.change import Change, encode_change
 from fairlead.audit.entry import Entry, decode
 from fairlead.audit.note import NoteError
@@ -27,7 +27,16 @@ from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError
 from fairlead.state.pepper import PepperError
 
-PROBLEMS = (UnusableError, ProofError, NoteError, DatabaseError, PepperError, OSError, sqlite3.Error)
+PROBLEMS = (
+    UnusableError,
+    ProofError,
+    keys.NoRotationError,
+    NoteError,
+    DatabaseError,
+    PepperError,
+    OSError,
+    sqlite3.Error,
+)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -137,7 +146,11 @@ def _erase(args: argparse.Namespace) -> int:
 
 
 def _rotate_key(args: argparse.Namespace) -> int:
-    keys.rotate(_private(_trail(Path(args.data))))
+    folder = _trail(Path(args.data))
+    latest = checkpoints.latest_of(folder)
+    if latest is None:
+        raise UnusableError("the trail has no signed checkpoint yet")
+    keys.rotate(_private(folder), latest)
     print("another signing key is made; restart the gateway, and the old key signs the change to it")
     return 0
 
