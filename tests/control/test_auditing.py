@@ -318,6 +318,34 @@ async def test_what_cannot_be_written_waits_and_what_is_too_much_is_counted(
     await client.close()
 
 
+async def test_what_is_told_and_dropped_during_a_write_is_the_next_one_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairlead.control.auditing.MOST_WAITING", 3)
+    client = Client()
+    post = AuditPost(folder=tmp_path / "audit", private=tmp_path / "private", machine="m1")
+    auditing = Auditing(post, tmp_path / "j", client, lambda: None)
+    for _ in range(4):
+        auditing.refused("POST", "/before", "not_found")
+    auditing.configured(loaded(tmp_path))
+    use = auditing.custodian.use
+
+    def meanwhile(work: Any) -> Any:
+        monkeypatch.setattr("fairlead.control.auditing.MOST_WAITING", 5)
+        for _ in range(4):
+            auditing.refused("POST", "/meanwhile", "not_found")
+        monkeypatch.setattr(auditing.custodian, "use", use)
+        return use(work)
+
+    monkeypatch.setattr(auditing.custodian, "use", meanwhile)
+    await auditing._flush()
+    await auditing._flush()
+    told = [(entry.detail or {}).get("path") or (entry.detail or {}).get("entries") for entry in entries(tmp_path)[1:]]
+    assert told == ["/before"] * 3 + [1] + ["/meanwhile"] * 2 + [2]
+    await auditing.close()
+    await client.close()
+
+
 def test_a_key_that_has_no_value_yet_is_waited_for(tmp_path: Path) -> None:
     post = AuditPost(folder=tmp_path / "audit", private=tmp_path / "private", machine="m1")
     auditing = Auditing(post, tmp_path / "j", SimpleNamespace(), lambda: None)  # type: ignore[arg-type]
