@@ -154,6 +154,9 @@ def test_a_broken_trail_is_set_aside_when_an_operator_says_so(tmp_path: Path) ->
             copy(tmp_path / "witness", trail.latest)
     assert actions(tmp_path) == ["audit.opened", "audit.acknowledge"]
     assert (tmp_path / f"audit-until-{NOW:.0f}").is_dir()
+    opened_as, acknowledged = (decode(line) for _, line in lines_of(tmp_path / "audit"))
+    assert (opened_as.detail or {})["set_aside"] == f"audit-until-{NOW:.0f}"
+    assert acknowledged.actor == "cli"
 
 
 def test_an_older_copy_is_a_rollback_once_a_witness_knows_better(tmp_path: Path) -> None:
@@ -211,6 +214,10 @@ def test_a_change_of_key_is_signed_by_the_old_one(tmp_path: Path) -> None:
     assert report.finding is None
     assert len(report.keys) == 2
     assert actions(tmp_path).count("audit.key") == 1
+    assert (
+        next(one.actor for _, line in lines_of(tmp_path / "audit") if (one := decode(line)).action == "audit.key")
+        == "cli"
+    )
     for vkey in report.keys:
         assert verify(tmp_path / "audit", vkey=vkey).finding is None
 

@@ -35,8 +35,8 @@ def old_seed(private: Path) -> bytes | None:
 def rotate(private: Path, latest: str) -> None:
     """Makes another key; the one so far stays to sign the change.
 
-    `latest` is the trail's newest checkpoint: a key that has not signed it is not the trail's yet, and making another in
-    its place would lose the one that is. Raises NoRotationError, OSError or NoteError.
+    `latest` is the trail's newest checkpoint: a key that has not signed it is not the trail's yet, and making another
+    in its place would lose the one that is. Raises NoRotationError, OSError or NoteError.
     """
     current = private / CURRENT
     if not current.exists() or not _has_signed(own_seed(private), latest):

@@ -138,7 +138,7 @@ def _erase(args: argparse.Namespace) -> int:
             entry = Entry(at=at, action="audit.erase", actor="cli", tenant=args.tenant, object=key)
             with database.writing() as connection:
                 outbox.add(connection, encode_change(Change(entry)), machine_of(store.place.data))
-            subjects.destroy(args.tenant, args.user)
+            subjects.destroy(args.tenant, args.user, at)
         finally:
             database.close()
     print(f"the key {key} is destroyed; what was sealed under it cannot be read again")
