@@ -92,10 +92,16 @@ def test_a_reader_who_has_seen_enough_is_no_error(folder: Path) -> None:
     reading.stderr.close()
 
 
+AT_19 = (
+    "the first 11 entries are as they were signed, those from 11 to 19 are under no checkpoint that is right; "
+    "entry 20 is not: "
+)
+
+
 @pytest.mark.parametrize(
     ("request_id", "verdict"),
     [
-        ("r19", "the first 11 entries are as they were signed, those from 11 to 19 are under no checkpoint that is right; entry 20 is not: "),
+        ("r19", AT_19),
         ("r20", "the first 21 entries are as they were signed; entry 21 is not: "),
         ("r0", "the first entry is as it was signed; entry 1 is not: "),
     ],

@@ -82,9 +82,8 @@ def _print_report(report: Report, *, noted: bool) -> None:
 def _verdict(finding: Finding, signed: int) -> str:
     """What still holds, and what does not."""
     sound = min(signed, finding.first)
-    holds = (
-        f"the first {sound} entries are as they were signed" if sound else "no entry is shown to be as it was signed"
-    )
+    words = {0: "no entry is shown to be as it was signed", 1: "the first entry is as it was signed"}
+    holds = words.get(sound, f"the first {sound} entries are as they were signed")
     if sound < finding.first:
         holds += f", those from {sound} to {finding.first - 1} are under no checkpoint that is right"
     if finding.end == finding.first + 1:
