@@ -14,6 +14,7 @@ from fairlead.audit.alarm import AlarmError, acknowledge
 from fairlead.audit.entry import Entry, decode
 from fairlead.audit.note import claimed, opened, verifier_of
 from fairlead.audit.opening import LockedError, open_trail
+from fairlead.audit.proofs import inclusion
 from fairlead.audit.segments import lines_of, segments_of
 from fairlead.audit.verify import verify
 from fairlead.audit.witnesses import copy
@@ -60,6 +61,21 @@ def test_entries_go_to_another_file_after_some(tmp_path: Path, monkeypatch: pyte
         trail.append(batch(490, 10))
     assert [one.first for one in segments_of(tmp_path / "audit")] == [0, 141, 281, 421]
     assert verify(tmp_path / "audit").finding is None
+
+
+def test_a_complete_file_may_be_on_another_disk_behind_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.audit.segments.LENGTH", 8)
+    filled(tmp_path, (8, 8, 8))
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for segment in segments_of(tmp_path / "audit")[:-1]:
+        segment.path.rename(archive / segment.path.name)
+        segment.path.symlink_to(archive / segment.path.name)
+    assert len(list(archive.iterdir())) >= 2
+    filled(tmp_path, (8,))
+    report = verify(tmp_path / "audit")
+    assert (report.finding, report.size) == (None, 33)
+    assert inclusion(tmp_path / "audit", 3).index == 3
 
 
 def test_only_one_process_has_it(tmp_path: Path) -> None:

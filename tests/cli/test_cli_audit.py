@@ -9,6 +9,7 @@ import pytest
 from tests.audit.trails import filled
 from tests.processes.family import ROOT
 
+from fairlead.audit import alarm
 from fairlead.audit.segments import segments_of
 from fairlead.cli import main
 
@@ -115,3 +116,14 @@ def test_the_verdict_says_what_still_holds(
     out = capsys.readouterr().out
     assert f"BAD: {verdict}it is not the one whose hash was kept\n" in out
     assert "entries of" not in out
+
+
+@pytest.mark.parametrize(("kind", "begins"), [("tampered", True), ("rollback", False)])
+def test_acknowledging_says_whether_another_trail_begins(
+    folder: Path, kind: alarm.Kind, begins: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alarm.raise_it(folder / "elsewhere" / "audit", alarm.Alarm(kind=kind, message="entry 3 is not"))
+    assert main(["audit", "acknowledge"]) == 0
+    out = capsys.readouterr().out
+    assert "acknowledged: entry 3 is not" in out
+    assert ("audit-until-" in out) is begins

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from fairlead.audit import alarm, checkpoints, witnesses
-from fairlead.audit.alarm import Alarm, AlarmError
+from fairlead.audit.alarm import SET_ASIDE, Alarm, AlarmError
 from fairlead.audit.entry import FIRST, Entry, link_of
 from fairlead.audit.hashes import Hashes
 from fairlead.audit.keys import old_seed, own_seed
@@ -26,9 +26,6 @@ from fairlead.audit.trail import POSITIONS, Begun, Positions, Trail, positions_t
 from fairlead.audit.tree import Frontier, peaks_of
 from fairlead.audit.verify import is_torn, verify
 from fairlead.audit.walk import NEW_KEY, OPENED, BadEntryError, Walk, rotation_text
-
-SET_ASIDE = ("tampered", "key")
-"""Alarms after which a trail cannot be gone on with: another begins beside it."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

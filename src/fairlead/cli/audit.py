@@ -194,6 +194,8 @@ def _acknowledge(args: argparse.Namespace) -> int:
         raise UnusableError("no alarm stands")
     alarm.acknowledge(folder, raised)
     print(f"acknowledged: {raised.message}")
+    if raised.kind in alarm.SET_ASIDE:
+        print(f"{folder} is set aside beside itself as {folder.name}-until-<time>, and a new trail begins: keep both")
     return 0
 
 
