@@ -13,8 +13,12 @@ import json
 import pathlib
 import sys
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:
+    print("verify_audit.py needs the package 'cryptography': pip install cryptography", file=sys.stderr)
+    sys.exit(2)
 
 HASH = 32
 

@@ -3,6 +3,8 @@
 import ast
 import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -180,3 +182,11 @@ def test_the_tool_needs_nothing_but_the_standard_library_and_cryptography() -> N
     assert {name.split(".")[0] for name in names} == {
         "argparse", "base64", "cryptography", "hashlib", "json", "pathlib", "sys",
     }  # fmt: skip
+
+
+def test_without_cryptography_the_tool_says_what_it_needs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(TOOL), "proof.json", "--key", "k"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr == "verify_audit.py needs the package 'cryptography': pip install cryptography\n"

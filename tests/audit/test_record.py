@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from fairlead.audit import entry as entries
 from fairlead.audit.entry import Entry, Sealed
 from fairlead.audit.record import PERSONAL, entry_of, personal
-from fairlead.audit.subjects import Subjects, readable, seal_records
+from fairlead.audit.subjects import Personal, Subjects, readable, seal_records
 from fairlead.canonical.routing import AttemptRecord, Content, Latency, RequestRecord, Trace
 from fairlead.canonical.usage import Usage
 
@@ -35,6 +36,10 @@ RECORD = RequestRecord(
     trace=Trace(trace_id="a" * 32, span_id="b" * 16, state="canary-state"),
     content=Content(prompt="canary-prompt", answer="canary-answer"),
 )
+
+
+def of(tenant: str, user: str, text: bytes, *, at: int = 0) -> Personal:
+    return Personal(tenant=tenant, user=user, text=text, at=at)
 
 
 def test_an_entry_says_all_of_a_record_but_what_is_personal() -> None:
@@ -68,7 +73,7 @@ def test_what_is_personal_is_all_there_when_it_is_unsealed(tmp_path: Path) -> No
     assert set(said) == set(PERSONAL)
     assert said["content"] == {"prompt": "canary-prompt", "answer": "canary-answer"}
     subjects = Subjects(tmp_path / "subjects.db")
-    sealed = seal_records(subjects, {0: ("acme", "canary-user", personal(RECORD))})[0]
+    sealed = seal_records(subjects, {0: of("acme", "canary-user", personal(RECORD))})[0]
     assert readable(sealed, subjects) == said
     subjects.close()
 
@@ -105,17 +110,17 @@ def test_an_entry_reads_back_as_it_was_and_in_the_same_bytes(
 
 def test_a_destroyed_key_opens_nothing_and_the_next_is_another(tmp_path: Path) -> None:
     ours, theirs = Subjects(tmp_path / "subjects.db"), Subjects(tmp_path / "subjects.db")
-    first = seal_records(ours, {0: ("acme", "u", b"text"), 1: ("acme", "other", b"kept")})
+    first = seal_records(ours, {0: of("acme", "u", b"text"), 1: of("acme", "other", b"kept")})
     key = theirs.id_of("acme", "u")
     assert key == first[0].key
     (secret,) = sqlite3.connect(tmp_path / "subjects.db").execute(
         "SELECT key FROM subjects WHERE id = ?", (key,)
     ).fetchone()  # fmt: skip
-    theirs.destroy("acme", "u")
+    theirs.destroy("acme", "u", 1000)
     assert ours.unseal(first[0]) is None
     assert ours.unseal(first[1]) == b"kept"
     assert theirs.id_of("acme", "u") is None
-    again = seal_records(ours, {0: ("acme", "u", b"later")})[0]
+    again = seal_records(ours, {0: of("acme", "u", b"later", at=1001)})[0]
     assert again.key != key, "the process that had the key in memory has forgotten it"
     assert ours.unseal(again) == b"later"
     for store in (ours, theirs):
@@ -124,10 +129,31 @@ def test_a_destroyed_key_opens_nothing_and_the_next_is_another(tmp_path: Path) -
         assert secret not in path.read_bytes()
 
 
+def test_what_is_from_before_an_erasure_stays_erased_though_it_is_sealed_again(tmp_path: Path) -> None:
+    file = tmp_path / "subjects.db"
+    with closing(Subjects(file)) as ours, closing(Subjects(file)) as theirs:
+        first = seal_records(ours, {0: of("acme", "canary-user", b"text", at=10)})[0]
+        theirs.destroy("acme", "canary-user", 20)
+        early, other, late = (
+            of("acme", "canary-user", b"text", at=20),
+            of("acme", "somebody", b"text", at=10),
+            of("acme", "canary-user", b"text", at=21),
+        )
+        assert seal_records(ours, {0: early})[0].key == first.key, "as the entry of the erasure names it"
+        assert b"canary-user" not in file.read_bytes()
+        for store in (ours, theirs):
+            sealed = seal_records(store, {0: early, 1: other, 2: late})
+            assert [store.unseal(sealed[place]) for place in range(3)] == [None, b"text", b"text"]
+        theirs.destroy("acme", "canary-user", 30)
+        assert theirs.unseal(seal_records(theirs, {0: late})[0]) is None, "an erasure by the one who seals holds too"
+    with closing(Subjects(file)) as later:
+        assert later.unseal(seal_records(later, {0: early})[0]) is None
+
+
 def test_keys_are_apart_by_tenant_and_by_user(tmp_path: Path) -> None:
     subjects = Subjects(tmp_path / "subjects.db")
     who = [("a", "u"), ("b", "u"), ("a", "v"), ("a", "")]
-    sealed = seal_records(subjects, {n: (*one, b"x") for n, one in enumerate(who)})
+    sealed = seal_records(subjects, {n: of(*one, b"x") for n, one in enumerate(who)})
     assert len({one.key for one in sealed.values()}) == 4
     assert subjects.unseal(Sealed(sealed[0].key, sealed[1].box)) is None
     assert subjects.unseal(Sealed(sealed[0].key, "no base64")) is None

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.audit.trails import NOW, admin, batch, filled, terms_at, trail_at
 
@@ -13,6 +14,7 @@ from fairlead.audit.alarm import AlarmError, acknowledge
 from fairlead.audit.entry import Entry, decode
 from fairlead.audit.note import claimed, opened, verifier_of
 from fairlead.audit.opening import LockedError, open_trail
+from fairlead.audit.proofs import inclusion
 from fairlead.audit.segments import lines_of, segments_of
 from fairlead.audit.verify import verify
 from fairlead.audit.witnesses import copy
@@ -59,6 +61,21 @@ def test_entries_go_to_another_file_after_some(tmp_path: Path, monkeypatch: pyte
         trail.append(batch(490, 10))
     assert [one.first for one in segments_of(tmp_path / "audit")] == [0, 141, 281, 421]
     assert verify(tmp_path / "audit").finding is None
+
+
+def test_a_complete_file_may_be_on_another_disk_behind_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.audit.segments.LENGTH", 8)
+    filled(tmp_path, (8, 8, 8))
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for segment in segments_of(tmp_path / "audit")[:-1]:
+        segment.path.rename(archive / segment.path.name)
+        segment.path.symlink_to(archive / segment.path.name)
+    assert len(list(archive.iterdir())) >= 2
+    filled(tmp_path, (8,))
+    report = verify(tmp_path / "audit")
+    assert (report.finding, report.size) == (None, 33)
+    assert inclusion(tmp_path / "audit", 3).index == 3
 
 
 def test_only_one_process_has_it(tmp_path: Path) -> None:
@@ -153,6 +170,9 @@ def test_a_broken_trail_is_set_aside_when_an_operator_says_so(tmp_path: Path) ->
             copy(tmp_path / "witness", trail.latest)
     assert actions(tmp_path) == ["audit.opened", "audit.acknowledge"]
     assert (tmp_path / f"audit-until-{NOW:.0f}").is_dir()
+    opened_as, acknowledged = (decode(line) for _, line in lines_of(tmp_path / "audit"))
+    assert (opened_as.detail or {})["set_aside"] == f"audit-until-{NOW:.0f}"
+    assert acknowledged.actor == "cli"
 
 
 def test_an_older_copy_is_a_rollback_once_a_witness_knows_better(tmp_path: Path) -> None:
@@ -202,7 +222,7 @@ def test_what_somebody_else_wrote_to_a_witness_is_nothing(tmp_path: Path) -> Non
 def test_a_change_of_key_is_signed_by_the_old_one(tmp_path: Path) -> None:
     filled(tmp_path)
     old = (tmp_path / "audit-private" / keys.CURRENT).read_text()
-    keys.rotate(tmp_path / "audit-private")
+    keys.rotate(tmp_path / "audit-private", (tmp_path / "audit" / "checkpoint").read_text())
     assert (tmp_path / "audit-private" / keys.OLD).read_text() == old
     for _ in range(2):
         filled(tmp_path, (5,))
@@ -210,8 +230,36 @@ def test_a_change_of_key_is_signed_by_the_old_one(tmp_path: Path) -> None:
     assert report.finding is None
     assert len(report.keys) == 2
     assert actions(tmp_path).count("audit.key") == 1
+    assert (
+        next(one.actor for _, line in lines_of(tmp_path / "audit") if (one := decode(line)).action == "audit.key")
+        == "cli"
+    )
     for vkey in report.keys:
         assert verify(tmp_path / "audit", vkey=vkey).finding is None
+
+
+def test_a_key_that_waits_for_the_next_start_is_not_made_again(tmp_path: Path) -> None:
+    """A second one would overwrite the only copy of the key that the trail is signed with."""
+    private, latest = tmp_path / "audit-private", tmp_path / "audit" / "checkpoint"
+    filled(tmp_path)
+    keys.rotate(private, latest.read_text())
+    kept = {path.name: path.read_text() for path in private.glob("*.pem")}
+    with pytest.raises(keys.NoRotationError, match="waits for the next start"):
+        keys.rotate(private, latest.read_text())
+    assert {path.name: path.read_text() for path in private.glob("*.pem")} == kept
+    filled(tmp_path, (5,))
+    keys.rotate(private, latest.read_text())
+    filled(tmp_path, (5,))
+    report = verify(tmp_path / "audit")
+    assert (report.finding, len(report.keys)) == (None, 3)
+
+
+def test_a_key_that_is_kept_elsewhere_is_not_changed_here(tmp_path: Path) -> None:
+    with trail_at(tmp_path, terms=msgspec.structs.replace(terms_at(tmp_path), seed=bytes(32))) as trail:
+        latest = trail.latest
+    with pytest.raises(keys.NoRotationError, match=r"audit\.signing_key"):
+        keys.rotate(tmp_path / "audit-private", latest)
+    assert not list((tmp_path / "audit-private").glob("*.pem"))
 
 
 def test_a_key_that_the_old_one_has_not_signed_is_an_alarm(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ import msgspec
 import pytest
 from tests.control.conftest import PEPPER, TERMS
 
+from fairlead.audit import alarm
 from fairlead.audit.entry import decode
 from fairlead.audit.opening import Terms
-from fairlead.audit.segments import lines_of
+from fairlead.audit.segments import lines_of, segments_of
+from fairlead.audit.subjects import Subjects, readable
 from fairlead.audit.verify import verify
 from fairlead.canonical.routing import RequestRecord
 from fairlead.config.records import Audit
@@ -67,6 +69,33 @@ async def test_the_records_of_many_workers_are_there_once_in_one_order(tmp_path:
     found = [entry.request for entry in entries(tmp_path) if entry.action == "request"]
     assert sorted(found) == sorted(f"{worker}-{number}" for worker in range(5) for number in range(40))
     assert verify(tmp_path / "audit").finding is None
+
+
+async def test_an_erased_person_stays_erased_in_the_trail_after_an_alarm(tmp_path: Path) -> None:
+    """What was tampered with is set aside, and the new trail takes the journals in again."""
+    custodian, subjects = custodian_at(tmp_path), tmp_path / "private" / "subjects.db"
+    projector = Projector(Reader(tmp_path / "j"), AuditRecords(custodian, tmp_path / "j"))
+    write(tmp_path / "j", 0, range(6))
+    assert await projector.catch_up()
+    custodian.close()
+    await projector.close()
+    with contextlib.closing(Subjects(subjects)) as keys:
+        keys.destroy("acme", "u1", 2_000_000)
+    path = segments_of(tmp_path / "audit")[-1].path
+    path.write_bytes(path.read_bytes().replace(b'"0-3"', b'"0-9"'))
+    again = custodian_at(tmp_path)
+    with pytest.raises(ProjectionError):
+        again.check()
+    standing = alarm.raised(tmp_path / "audit")
+    assert standing is not None
+    alarm.acknowledge(tmp_path / "audit", standing)
+    projector = Projector(Reader(tmp_path / "j"), AuditRecords(again, tmp_path / "j"))
+    assert await projector.catch_up()
+    again.close()
+    await projector.close()
+    with contextlib.closing(Subjects(subjects)) as keys:
+        found = [readable(entry.sealed, keys) for entry in entries(tmp_path) if entry.sealed is not None]
+    assert [(one or {}).get("user") for one in found] == ["u0", None, "u2"] * 2
 
 
 async def test_a_second_process_waits_for_the_trail(tmp_path: Path) -> None:
@@ -314,6 +343,34 @@ async def test_what_cannot_be_written_waits_and_what_is_too_much_is_counted(
         "audit.opened", "admin.refused", "admin.refused", "admin.refused", "audit.dropped",
     ]  # fmt: skip
     assert entries(tmp_path)[-1].detail == {"entries": 2}
+    await auditing.close()
+    await client.close()
+
+
+async def test_what_is_told_and_dropped_during_a_write_is_the_next_one_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairlead.control.auditing.MOST_WAITING", 3)
+    client = Client()
+    post = AuditPost(folder=tmp_path / "audit", private=tmp_path / "private", machine="m1")
+    auditing = Auditing(post, tmp_path / "j", client, lambda: None)
+    for _ in range(4):
+        auditing.refused("POST", "/before", "not_found")
+    auditing.configured(loaded(tmp_path))
+    use = auditing.custodian.use
+
+    def meanwhile(work: Any) -> Any:
+        monkeypatch.setattr("fairlead.control.auditing.MOST_WAITING", 5)
+        for _ in range(4):
+            auditing.refused("POST", "/meanwhile", "not_found")
+        monkeypatch.setattr(auditing.custodian, "use", use)
+        return use(work)
+
+    monkeypatch.setattr(auditing.custodian, "use", meanwhile)
+    await auditing._flush()
+    await auditing._flush()
+    told = [(entry.detail or {}).get("path") or (entry.detail or {}).get("entries") for entry in entries(tmp_path)[1:]]
+    assert told == ["/before"] * 3 + [1] + ["/meanwhile"] * 2 + [2]
     await auditing.close()
     await client.close()
 

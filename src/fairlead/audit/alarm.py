@@ -17,6 +17,8 @@ from fairlead.audit.witnesses import fingerprint
 
 ALARM, PENDING, DONE = "alarm", "acknowledge", "acknowledged"
 Kind = Literal["tampered", "rollback", "fork", "key"]
+SET_ASIDE = ("tampered", "key")
+"""Alarms after which a trail cannot be gone on with: another begins beside it."""
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,13 @@ import os
 import secrets
 from pathlib import Path
 
-from fairlead.audit.note import pem_of, seed_of
+from fairlead.audit.note import NoteError, Signer, claimed, opened, pem_of, seed_of
 
 CURRENT, OLD = "signing-key.pem", "signing-key.old.pem"
+
+
+class NoRotationError(Exception):
+    """Why another key cannot be made now."""
 
 
 def own_seed(private: Path) -> bytes:
@@ -28,10 +32,20 @@ def old_seed(private: Path) -> bytes | None:
     return seed_of(path.read_text()) if path.exists() else None
 
 
-def rotate(private: Path) -> None:
-    """Makes another key; the one so far stays to sign the change. Raises OSError or NoteError."""
+def rotate(private: Path, latest: str) -> None:
+    """Makes another key; the one so far stays to sign the change.
+
+    `latest` is the trail's newest checkpoint: a key that has not signed it is not the trail's yet, and making another
+    in its place would lose the one that is. Raises NoRotationError, OSError or NoteError.
+    """
     current = private / CURRENT
-    own_seed(private)
+    if not current.exists() or not _has_signed(own_seed(private), latest):
+        before = old_seed(private)
+        if current.exists() and before is not None and _has_signed(before, latest):
+            raise NoRotationError("another key waits for the next start already: restart the gateway first")
+        raise NoRotationError(
+            f"the trail is not signed by the key in {private}; a key that audit.signing_key names is changed there"
+        )
     beside = private / f"{CURRENT}.new"
     with contextlib.suppress(FileNotFoundError):
         beside.unlink()
@@ -40,6 +54,16 @@ def rotate(private: Path) -> None:
     os.link(current, private / f"{OLD}.new")
     (private / f"{OLD}.new").replace(private / OLD)
     beside.replace(current)
+
+
+def _has_signed(seed: bytes, note: str) -> bool:
+    """Raises NoteError for a note that is none."""
+    verifier = Signer(claimed(note).origin, seed).verifier
+    try:
+        opened(note, verifier)
+    except NoteError:
+        return False
+    return True
 
 
 def _write(path: Path, text: str) -> None:

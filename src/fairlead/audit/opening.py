@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from fairlead.audit import alarm, checkpoints, witnesses
-from fairlead.audit.alarm import Alarm, AlarmError
+from fairlead.audit.alarm import SET_ASIDE, Alarm, AlarmError
 from fairlead.audit.entry import FIRST, Entry, link_of
 from fairlead.audit.hashes import Hashes
 from fairlead.audit.keys import old_seed, own_seed
@@ -26,9 +26,6 @@ from fairlead.audit.trail import POSITIONS, Begun, Positions, Trail, positions_t
 from fairlead.audit.tree import Frontier, peaks_of
 from fairlead.audit.verify import is_torn, verify
 from fairlead.audit.walk import NEW_KEY, OPENED, BadEntryError, Walk, rotation_text
-
-SET_ASIDE = ("tampered", "key")
-"""Alarms after which a trail cannot be gone on with: another begins beside it."""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,12 +64,13 @@ def open_trail(terms: Terms, clock: Callable[[], float]) -> Trail:
         undo.callback(os.close, lock)
         accepted = alarm.pending(terms.folder)
         set_aside = accepted is not None and accepted.kind in SET_ASIDE
-        if set_aside:
-            terms.folder.rename(_aside(terms.folder, clock()))
+        aside = _aside(terms.folder, clock()) if set_aside else None
+        if aside is not None:
+            terms.folder.rename(aside)
             terms.folder.mkdir(mode=0o700)
             lock = _locked(terms.folder)
             undo.callback(os.close, lock)
-        opening = _Opening(terms, accepted, lock)
+        opening = _Opening(terms, accepted, lock, aside)
         trail = opening.run(clock)
         alarm.settle(terms.folder, opening.accepted)
         undo.pop_all()
@@ -94,12 +92,14 @@ def _aside(folder: Path, now: float) -> Path:
 
 
 class _Opening:
-    def __init__(self, terms: Terms, accepted: Alarm | None, lock: int) -> None:
+    def __init__(self, terms: Terms, accepted: Alarm | None, lock: int, aside: Path | None) -> None:
+        """`aside`: the folder of the trail in whose place this one begins."""
         self._terms = terms
         self._folder = terms.folder
         self.accepted = accepted
         """What the operator has acknowledged, with every checkpoint that counts no more for it."""
         self._lock = lock
+        self._aside = aside
         seed = terms.seed or own_seed(terms.private)
         before = terms.old_seed or (None if terms.seed else old_seed(terms.private))
         self._signer = Signer(terms.origin, seed)
@@ -308,20 +308,28 @@ class _Opening:
         said: list[Entry] = []
         if not trail.size:
             detail = {"origin": new.name, "vkey": new.vkey}
+            if self._aside is not None:
+                detail["set_aside"] = self._aside.name
             trail.append([_own(trail, OPENED, detail)])
             trail.sign()
         elif walk.key is not None and walk.key.vkey != new.vkey:
-            trail.append_next(lambda seq: _own(trail, NEW_KEY, self._signed_change(seq, walk)))
+            trail.append_next(lambda seq: self._change_of_key(trail, seq, walk))
             trail.sign()
         if self._torn is not None:
             said.append(_own(trail, "audit.repair", {"entries": self._torn[0], "bytes": self._torn[1]}))
         if self.accepted is not None:
             detail = {"kind": self.accepted.kind, "message": self.accepted.message}
             notes = list(self.accepted.notes)
-            said.append(_own(trail, "audit.acknowledge", {**detail, "checkpoints": notes}))
+            told = _own(trail, "audit.acknowledge", {**detail, "checkpoints": notes})
+            said.append(msgspec.structs.replace(told, actor="cli"))
         if said:
             trail.append(said)
         trail.sign()
+
+    def _change_of_key(self, trail: Trail, seq: int, walk: Walk) -> Entry:
+        """By whoever gives the key: the configuration file, or `fairlead audit rotate-key`."""
+        entry = _own(trail, NEW_KEY, self._signed_change(seq, walk))
+        return msgspec.structs.replace(entry, actor="file" if self._terms.seed else "cli")
 
     def _signed_change(self, seq: int, walk: Walk) -> dict[str, Any]:
         new = self._signer.verifier

@@ -45,6 +45,15 @@ def lines_of(folder: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
                     yield number, line
 
 
+def size_of(folder: Path) -> int:
+    """The number of entries, as it is counted by the files' names; what is torn at the end is none."""
+    segments = segments_of(folder)
+    if not segments:
+        return 0
+    with segments[-1].path.open("rb") as stream:
+        return segments[-1].first + sum(line.endswith(b"\n") for line in stream)
+
+
 def name_of(first: int) -> str:
     return f"entries-{first:012d}.jsonl"
 

@@ -12,15 +12,31 @@ def audit(parser: argparse.ArgumentParser) -> None:
 
 
 def _folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data", metavar="DIR", default=".fairlead", help="the data folder, or a copy of its audit folder"
-    )
+    _config(parser)
+    parser.add_argument("--data", metavar="DIR", help="the data folder, or a copy of its audit folder; overrides data")
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="F", help="the file; default: $FAIRLEAD_CONFIG, then ./fairlead.yaml")
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        return int(text)
+
+    return read
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "dir", metavar="DATA-DIR", nargs="?", default=".fairlead", help="the data folder, or a copy of its audit folder"
+        "data",
+        metavar="DATA-DIR",
+        nargs="?",
+        help="the data folder, or a copy of its audit folder; default: the configuration's",
     )
+    _config(parser)
     parser.add_argument(
         "--checkpoint",
         metavar="F",
@@ -34,8 +50,10 @@ def _verify(parser: argparse.ArgumentParser) -> None:
 
 def _show(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
-    parser.add_argument("--from", dest="start", metavar="N", type=int, default=0, help="the first entry; default: 0")
-    parser.add_argument("--limit", metavar="M", type=int, default=100, help="how many; default: 100")
+    parser.add_argument(
+        "--from", dest="start", metavar="N", type=_number(0), help="the first entry; default: the newest"
+    )
+    parser.add_argument("--limit", metavar="M", type=_number(1), default=100, help="how many; default: 100")
     parser.add_argument("--json", action="store_true", help="print the entries as they are, one JSON object a line")
     parser.add_argument("--personal", action="store_true", help="with the personal fields that were not erased")
 
@@ -58,7 +76,7 @@ def _erase(parser: argparse.ArgumentParser) -> None:
 
 
 def _store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="F", help="the file; default: $FAIRLEAD_CONFIG, then ./fairlead.yaml")
+    _config(parser)
     parser.add_argument("--data", metavar="DIR", help="where the trail is kept; overrides data")
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from fairlead.audit.change import decode_change
 from fairlead.audit.entry import Entry
-from fairlead.audit.subjects import seal_records
+from fairlead.audit.subjects import Personal, seal_records
 from fairlead.audit.trail import Trail
 from fairlead.control.custodian import Custodian
 from fairlead.control.desk import Desk
@@ -75,7 +75,9 @@ class AuditChanges:
 def _append(trail: Trail, rows: list[Waiting]) -> None:
     changes = [(row.id, decode_change(row.entry)) for row in rows if row.id not in trail.outbox]
     texts = {
-        number: (change.entry.tenant, change.subject, change.personal.encode())
+        number: Personal(
+            tenant=change.entry.tenant, user=change.subject, text=change.personal.encode(), at=change.entry.at
+        )
         for number, change in changes
         if change.personal
     }

@@ -10,7 +10,7 @@ import msgspec
 
 from fairlead.audit.entry import Entry, Read
 from fairlead.audit.record import entry_of, personal
-from fairlead.audit.subjects import seal_records
+from fairlead.audit.subjects import Personal, seal_records
 from fairlead.audit.trail import Trail
 from fairlead.control.custodian import Custodian
 from fairlead.journal.reader import Batch
@@ -44,7 +44,8 @@ def _take(trail: Trail, batch: Batch) -> None:
     texts = {}
     for place, record in enumerate(batch.records):
         if text := personal(record):
-            texts[place] = (record.tenant, record.user, text)
+            at = entries[place].at
+            texts[place] = Personal(tenant=record.tenant, user=record.user, text=text, at=at)
     if texts:
         for place, sealed in seal_records(trail.subjects, texts).items():
             entries[place] = msgspec.structs.replace(entries[place], sealed=sealed)

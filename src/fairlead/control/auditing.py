@@ -160,16 +160,18 @@ class Auditing:
             await asyncio.sleep(TICK)
 
     async def _flush(self) -> None:
+        # What is told or dropped while this is being written is the next turn's.
+        waited, dropped = len(self._waiting), self._dropped
         batch = list(self._waiting)
-        if self._dropped:
-            batch.append(Entry(at=_now(), action="audit.dropped", outcome="failed", detail={"entries": self._dropped}))
+        if dropped:
+            batch.append(Entry(at=_now(), action="audit.dropped", outcome="failed", detail={"entries": dropped}))
         try:
             # Also with nothing to append: that is how an alarm that was acknowledged ends.
             await self._desk.do(lambda: self.custodian.use(lambda trail: trail.append(batch) if batch else None))
         except ProjectionError:
             return
-        del self._waiting[: len(batch)]
-        self._dropped = 0
+        del self._waiting[:waited]
+        self._dropped -= dropped
 
     def _sign(self) -> str:
         """Signs what is not signed; the newest note."""
