@@ -89,6 +89,7 @@ class Control:
         hurry = self._telling.keeper.hurry
         self._retention = Retention(post.tenancy.journals, readers, self._journaling, is_short, hurry)
         self._health.journals(lambda: self._retention.damage)
+        self._health.projections(lambda: {one.name: one.trouble for one in self._projectors()})
         entries = (*self._health.entries(), *self._tenancy.entries(), *auditing.entries(), *self._telling.entries())
         clock = asyncio.get_running_loop().time
         self._admin = Admin(entries, post.admin_key, clock, guarded=post.admin_guarded, refused=self._auditing.refused)
