@@ -1,7 +1,8 @@
 """The parent process: starts a family of processes, restarts what dies, forwards signals, drains.
 
 It knows processes and signals. It must not know what its children do; each is a `Child` with a name and a function.
-A plain loop over one pipe of signals: no threads and no event loop, so that forking is safe.
+A plain loop over one pipe of signals: no event loop, and no thread but the log's, so that forking is safe.
+That one holds no lock and no buffer that a child could want: a child begins with a queue and a thread of its own.
 """
 
 import logging

@@ -127,6 +127,19 @@ async def test_guessing_is_slowed_for_the_right_key_too(port: int, clock: list[f
     assert (await call(port, "GET", "/things", headers=AUTHORIZED)).status == 200
 
 
+async def test_a_missing_key_is_no_guess(port: int) -> None:
+    for _ in range(15):
+        assert error_of(await call(port, "GET", "/things"))[:2] == (401, "invalid_api_key")
+    assert (await call(port, "GET", "/things", headers=AUTHORIZED)).status == 200
+
+
+async def test_an_address_that_is_locked_out_is_told_once(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(12):
+        await call(port, "GET", "/things", headers={"authorization": "Bearer guess"})
+    (told,) = [one for one in caplog.records if one.message == "admin_locked"]
+    assert (told.__dict__["peer"], told.__dict__["seconds"]) == ("127.0.0.1", 60)
+
+
 async def test_a_page_of_another_site_may_not_call(ports: Callable[[str | None], Awaitable[int]]) -> None:
     for key in (KEY, None):
         port = await ports(key)

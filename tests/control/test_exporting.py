@@ -86,6 +86,18 @@ def test_a_collector_that_does_not_take_them_gets_each_once_when_it_is_back(tmp_
     assert one.positions() == {"a.journal": 100}
 
 
+def test_a_collector_that_does_not_take_them_is_named_without_its_password(tmp_path: Path) -> None:
+    for url, place in (
+        ("http://me:hunter22@otel.example:4318/x?token=hunter22", "at http://otel.example:4318/x does not"),
+        ("", "OTEL_EXPORTER_OTLP_"),
+    ):
+        sender = FakeSender()
+        sender.takes = 0
+        with pytest.raises(ProjectionError, match=place) as refused:
+            traces(tmp_path, sender, Otlp(traces=Collector(url=url))).take(batch(record()))
+        assert "hunter22" not in str(refused.value)
+
+
 def test_what_is_too_old_is_skipped_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sender = FakeSender()
     traces(tmp_path, sender).take(batch(record(), record(at=NOW - TOO_OLD - 5, duration=1.0)))

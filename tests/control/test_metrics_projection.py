@@ -59,7 +59,7 @@ async def test_a_journal_stays_until_what_was_counted_of_it_is_kept(tmp_path: Pa
     retention = Retention(folder, (Keeper(some),), lambda: Settings(keep=0.0), lambda: False)
     await retention.sweep()
     assert len(list(folder.glob("*.journal"))) == 1
-    some.keep()
+    Keeper(some).hurry()
     await retention.sweep()
     assert not list(folder.glob("*.journal"))
     assert count(made(tmp_path)) == 3

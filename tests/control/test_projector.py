@@ -63,5 +63,14 @@ async def test_one_that_never_went_is_nowhere(tmp_path: Path) -> None:
     moody.is_well = False
     projector = Projector(FakeReader(tmp_path), moody)
     assert not await projector.catch_up()
-    assert projector.reached is None
+    assert projector.reached == {}
+    await projector.close()
+
+
+async def test_one_that_is_down_from_the_start_is_where_it_was_before(tmp_path: Path) -> None:
+    moody = Moody()
+    moody.is_well, moody.taken = False, {"a.journal": 300}
+    projector = Projector(FakeReader(tmp_path), moody)
+    assert not await projector.catch_up()
+    assert known(projector) == (None, {"a.journal": 300})
     await projector.close()

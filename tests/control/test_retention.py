@@ -1,6 +1,7 @@
 """Journals go once everyone has read them and not before, and what a dead worker left is repaired."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -92,6 +93,56 @@ async def test_a_follower_whose_position_is_unknown_keeps_every_file(setting: Se
         setting.now += 1000
         await retention.sweep()
     assert setting.there == [name]
+
+
+async def test_a_position_that_is_unknown_for_a_moment_does_not_begin_the_time_anew(setting: Setting) -> None:
+    retention = setting.retention()
+    setting.file(1)
+    setting.all_read()
+    await retention.sweep()
+    setting.now += 99
+    before, setting.followers[1].positions = setting.followers[1].positions, None
+    await retention.sweep()
+    setting.followers[1].positions = before
+    setting.now += 1
+    await retention.sweep()
+    assert setting.there == []
+
+
+async def test_a_tail_that_a_full_disk_cannot_keep_holds_no_other_file(
+    setting: Setting, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [setting.file(1), setting.file(2, tail=b"\0\0\1\0torn"), setting.file(3)]
+    setting.all_read()
+    setting.settings = Settings(keep=0.0, max_size=80_000)
+    retention = setting.retention()
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        for _ in range(3):
+            await retention.sweep()
+    assert setting.there == [names[1]]
+    (told,) = [one for one in caplog.records if one.message == "journal_unrepaired"]
+    assert (told.__dict__["file"], told.__dict__["reason"]) == (names[1], "No space left on device")
+    await retention.sweep()
+    assert setting.there == []
+    assert list((setting.folder / EVIDENCE).iterdir())
+
+
+async def test_where_room_is_short_whoever_takes_its_time_is_asked_to_be_done_now(setting: Setting) -> None:
+    setting.file(1)
+    retention = Retention(
+        setting.folder, setting.followers, lambda: setting.settings, lambda: setting.short, setting.all_read
+    )
+    setting.made.append(retention)
+    await retention.sweep()
+    assert len(setting.there) == 1
+    setting.short = True
+    await retention.sweep()
+    assert setting.there == []
 
 
 async def test_how_long_a_file_was_kept_is_known_to_the_next_process(setting: Setting) -> None:

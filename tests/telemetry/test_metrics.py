@@ -77,6 +77,12 @@ def test_usage_without_a_price_is_no_cost_of_nothing() -> None:
     assert counted("fairlead_cost_dollars", one) == {}
 
 
+def test_what_nobody_charges_for_is_not_unpriced() -> None:
+    one = record(cost=None, price="self_hosted")
+    assert counted("fairlead_unpriced_requests", one) == {}
+    assert counted("fairlead_cost_dollars", one) == {}
+
+
 def test_what_a_client_typed_is_no_label() -> None:
     one = record(
         route="gpt-*", asked="gpt-x1", served="openai/gpt-x1", attempts=(attempt("openai/gpt-x1"),), wildcard="openai/*"

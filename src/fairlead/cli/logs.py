@@ -5,14 +5,15 @@ does not fit is dropped, and the next line that gets through says how much.
 """
 
 import atexit
+import io
 import json
 import logging
 import os
-import sys
+import select
 import threading
 import time
 from collections import deque
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 
@@ -20,14 +21,19 @@ from fairlead.telemetry.redaction import redacted
 
 MOST_WAITING = 10_000
 """Lines that may wait in a process."""
+TOGETHER = select.PIPE_BUF
+"""Bytes that are written in one call: a pipe takes so many whole, and no other process writes in the middle of them."""
+TRY_AGAIN = 0.01
+"""Seconds until a stream that does not block, and is full, is tried again."""
 LAST_WORDS = 2.0
 """Seconds that a process which ends waits for its lines to be read."""
+STDERR = 2
 _JSON = json.JSONEncoder(default=str)
 
 
 def log_to_stderr() -> None:
     """Sends everything that this process and its children log to stderr."""
-    handler = Aside(sys.stderr)
+    handler = Aside(_stderr())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
@@ -37,6 +43,11 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its plugins at every look at a schema
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # that a collector is away is said once, by us
+
+
+def _stderr() -> io.RawIOBase:
+    """Without a buffer: what one had in it at a fork would be written by the child once more."""
+    return io.FileIO(STDERR, "wb", closefd=False)
 
 
 def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -61,10 +72,10 @@ def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> stru
 class Aside(logging.Handler):
     """Writes what is logged on a thread of its own: one per process, as threads do not survive a fork."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: io.RawIOBase) -> None:
         super().__init__()
         self._stream = stream
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[bytes] = deque()
         self._dropped = 0
         self._told = 0
         """Of the dropped: two numbers, as each is counted up by one thread alone."""
@@ -78,7 +89,7 @@ class Aside(logging.Handler):
             self._dropped += 1
             return
         try:
-            self._waiting.append(self.format(record) + "\n")
+            self._waiting.append(self._encoded(record))
         except Exception:
             self.handleError(record)
             return
@@ -106,22 +117,36 @@ class Aside(logging.Handler):
         while True:
             self._some.wait()
             while self._waiting:
-                self._put(self._waiting[0])
-                self._waiting.popleft()
+                self._put(self._taken())
             self._some.clear()
             if self._waiting:  # one came between the last look and the clearing
                 self._some.set()
 
-    def _put(self, line: str) -> None:
-        dropped = self._dropped - self._told
+    def _taken(self) -> bytes:
+        """As many of the lines that wait as are written together, or the next one if it is longer than that."""
+        lines = [self._waiting.popleft()]
+        size = len(lines[0])
+        if dropped := self._dropped - self._told:
+            self._told += dropped
+            lines.insert(0, self._encoded(_about(dropped)))
+            size += len(lines[0])
+        while self._waiting and size + len(self._waiting[0]) <= TOGETHER:
+            lines.append(self._waiting.popleft())
+            size += len(lines[-1])
+        return b"".join(lines)
+
+    def _put(self, lines: bytes) -> None:
         try:
-            if dropped:
-                self._told += dropped
-                self._stream.write(self.format(_about(dropped)) + "\n")
-            self._stream.write(line)
-            self._stream.flush()
+            while lines:
+                written = self._stream.write(lines)
+                if not written:
+                    time.sleep(TRY_AGAIN)
+                lines = lines[written or 0 :]
         except (OSError, ValueError):
             pass  # nobody reads any more; traffic goes on without
+
+    def _encoded(self, record: logging.LogRecord) -> bytes:
+        return self.format(record).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _about(dropped: int) -> logging.LogRecord:

@@ -4,6 +4,7 @@ JSON in, JSON out, but for the metrics. It knows the admin key, routes and error
 """
 
 import hmac
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +17,8 @@ from fairlead.database.place import DatabaseError
 from fairlead.http import fields
 from fairlead.http.server import Exchange
 from fairlead.policy.failures import Guesses
+
+log = logging.getLogger("fairlead.control")
 
 JSON = fields.encode([("content-type", "application/json"), ("cache-control", "no-store")])
 STATUSES = {
@@ -36,6 +39,8 @@ STATUSES = {
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 UNTOLD = frozenset({"too_many_attempts", "audit_unavailable"})
 """Refusals that the audit trail is not told of: the first of their kind are, or it is the trail that refuses."""
+PLACES = "/healthz, /metrics or, below /admin/v1, keys, requests, usage, audit"
+"""Where somebody who is lost may go on."""
 MOST_GUESSES = 10
 """Wrong admin keys of an address within a minute."""
 MOST_QUERY = 2048
@@ -173,8 +178,15 @@ class Admin:
             raise RefusedError("too_many_attempts", "too many wrong admin keys from this address; wait a minute")
         given = exchange.headers.get(b"authorization", b"")
         if self._expected is None or not hmac.compare_digest(given, self._expected):
-            self._guesses.failed(exchange.peer, now)
+            if given:
+                self._guessed(exchange.peer, now)
             raise RefusedError("invalid_api_key", "the admin port wants its key: Authorization: Bearer <admin.key>")
+
+    def _guessed(self, peer: str, now: float) -> None:
+        """A key that was wrong, and not merely missing: whoever probes without one locks nobody out."""
+        self._guesses.failed(peer, now)
+        if seconds := self._guesses.wait(peer, now):
+            log.warning("admin_locked", extra={"peer": peer, "seconds": round(seconds)})
 
 
 def refuse(status: int, reason: str) -> tuple[bytes, bytes]:
@@ -190,7 +202,7 @@ def _asked(exchange: Exchange) -> str:
 def _refuse_way(exchange: Exchange, methods: list[str]) -> str:
     """Sends the refusal; its code."""
     if not methods:
-        _send_error(exchange, "not_found", "nothing is here; try /healthz or /admin/v1/keys")
+        _send_error(exchange, "not_found", f"nothing is here; try {PLACES}")
         return "not_found"
     allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
     _send_error(exchange, "method_not_allowed", f"here one may {allowed}", more=[("allow", allowed)])

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -86,7 +87,7 @@ class Traces:
         begin = told if (file, start) == (batch.file, batch.start) else 0
         for parcel in self._parcels(batch.records, begin):
             if parcel.spans and not self._line.to(collector).send(parcel.spans):
-                raise ProjectionError("the collector of traces does not take them")
+                raise ProjectionError(f"the collector of traces at {_place(collector)} does not take them")
             self._sent = (batch.file, batch.start, parcel.end)
             self._skip(parcel.skipped)
 
@@ -183,6 +184,14 @@ class Line(Generic[End]):
 def _length(record: RequestRecord) -> int:
     content = record.content
     return 0 if content is None else len(content.prompt) + len(content.answer)
+
+
+def _place(collector: Collector) -> str:
+    """Where a collector is, without what its URL may have of a name and a password."""
+    if not collector.url:
+        return "the place that OTEL_EXPORTER_OTLP_… name"
+    at = urlsplit(collector.url)
+    return urlunsplit((at.scheme, at.netloc.rpartition("@")[2], at.path, "", ""))
 
 
 def _destination(collector: Collector) -> "otlp.Destination":

@@ -61,11 +61,10 @@ class Standing:
         yield "fairlead_journal_full", [((), max((row.full for row in rows), default=0))]
 
     def _journals(self) -> Iterator[tuple[str, Figures]]:
-        sizes = self._reader.sizes()
-        yield "fairlead_journal_bytes", [((), sum(sizes.values()))]
+        yield "fairlead_journal_bytes", [((), self._reader.used())]
         projectors = self._projectors()
         yield "fairlead_projection_up", [((one.name,), float(not one.trouble)) for one in projectors]
         yield (
             "fairlead_projection_lag_bytes",
-            [((one.name,), self._reader.behind(one.reached)) for one in projectors if one.reached is not None],
+            [((one.name,), self._reader.behind(one.reached or {})) for one in projectors],
         )

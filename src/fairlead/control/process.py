@@ -86,8 +86,10 @@ class Control:
         # Log lines and traces may miss what they have not read in time; nobody else may.
         readers: Sequence[Follower] = (*self._tenancy.projectors, auditing.records, self._telling.keeper)
         is_short = lambda: any(row.full for row in board.all())  # noqa: E731
-        self._retention = Retention(post.tenancy.journals, readers, self._journaling, is_short)
+        hurry = self._telling.keeper.hurry
+        self._retention = Retention(post.tenancy.journals, readers, self._journaling, is_short, hurry)
         self._health.journals(lambda: self._retention.damage)
+        self._health.projections(lambda: {one.name: one.trouble for one in self._projectors()})
         entries = (*self._health.entries(), *self._tenancy.entries(), *auditing.entries(), *self._telling.entries())
         clock = asyncio.get_running_loop().time
         self._admin = Admin(entries, post.admin_key, clock, guarded=post.admin_guarded, refused=self._auditing.refused)

@@ -64,7 +64,7 @@ class Projector:
 
     @property
     def reached(self) -> Mapping[str, int] | None:
-        """Up to where each file was taken in when that was known last; None: it never was."""
+        """Up to where each file was taken in, as far as that was known last; None: it never was."""
         return self._reached if self._positions is None else self._positions
 
     @property
@@ -104,7 +104,7 @@ class Projector:
     def _read_on(self) -> None:
         positions = self._positions
         if positions is None:
-            positions = dict(self._projection.positions())
+            positions = self._reached = dict(self._projection.positions())
         for batch in self._reader.beyond(positions):
             self._projection.take(batch)
             positions[batch.file] = batch.end

@@ -57,17 +57,22 @@ class Retention:
         followers: Sequence[Follower],
         settings: Callable[[], Settings],
         is_short: Callable[[], bool],
+        hurry: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """`hurry` asks followers that take their time to be done with what they have read, as room is short."""
         self._folder = folder
         self._followers = followers
         self._settings = settings
         self._is_short = is_short
+        self._hurry = hurry
         self._wall = wall
         self._desk = Desk("retention")
         self._bookmark = Bookmark(folder / "files", dict[str, _File])
         self._files = self._bookmark.read() or {}
         self._held: list[str] = []
+        self._unrepaired: set[str] = set()
+        """Files that could not be looked through, which was said."""
 
     @property
     def damage(self) -> str:
@@ -97,6 +102,8 @@ class Retention:
     def _sweep(self) -> None:
         before = dict(self._files)
         self._look()
+        if self._is_short():
+            self._hurry()
         self._mark(self._wall())
         self._delete_old(self._wall())
         self._delete_for_room()
@@ -107,23 +114,37 @@ class Retention:
         """Inspects every file that has come to its end since the last look."""
         there = {path.name: path for path in self._folder.glob(PATTERN)}
         self._files = {name: file for name, file in self._files.items() if name in there}
+        self._unrepaired &= there.keys()
         for name in sorted(there.keys() - self._files.keys()):
-            what = inspect(there[name])
-            if what is None:
+            try:
+                what = inspect(there[name])
+            except OSError as error:  # a full disk, say, that cannot keep what is cut off; other files can go meanwhile
+                self._tell_unrepaired(name, error)
                 continue
-            self._files[name] = _File(what)
-            if what.cut:
-                log.warning("journal_repaired", extra={"file": name, "offset": what.end, "bytes": what.cut})
-            for first, last in what.damage:
-                log.error("journal_damaged", extra={"file": name, "offset": first, "bytes": last - first})
+            if what is not None:
+                self._found(name, what)
+
+    def _found(self, name: str, what: Inspected) -> None:
+        self._files[name] = _File(what)
+        self._unrepaired.discard(name)
+        if what.cut:
+            log.warning("journal_repaired", extra={"file": name, "offset": what.end, "bytes": what.cut})
+        for first, last in what.damage:
+            log.error("journal_damaged", extra={"file": name, "offset": first, "bytes": last - first})
+
+    def _tell_unrepaired(self, name: str, error: OSError) -> None:
+        if name not in self._unrepaired:
+            self._unrepaired.add(name)
+            log.error("journal_unrepaired", extra={"file": name, "reason": error.strerror})
 
     def _mark(self, now: float) -> None:
-        """Notes since when everyone has been done with each file."""
+        """Notes since when everyone has been done with each file. That stays so, as nobody writes it any more."""
         told = [follower.positions for follower in self._followers]
         for name, file in self._files.items():
-            done = file.what.empty or all(_is_beyond(positions, name, file.what.end) for positions in told)
-            if done != (file.done_at is not None):
-                self._files[name] = replace(file, done_at=now if done else None)
+            if file.done_at is not None:
+                continue
+            if file.what.empty or all(_is_beyond(positions, name, file.what.end) for positions in told):
+                self._files[name] = replace(file, done_at=now)
 
     def _delete_old(self, now: float) -> None:
         keep = self._settings().keep

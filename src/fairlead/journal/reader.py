@@ -11,7 +11,7 @@ import msgspec
 
 from fairlead.canonical.routing import RequestRecord
 from fairlead.journal.frames import HEADER, Frames, salt_of
-from fairlead.journal.segment import PATTERN
+from fairlead.journal.segment import PATTERN, used
 
 AT_ONCE = 4 * 1024 * 1024
 """Bytes of a journal that are read into memory together, if a record does not need more."""
@@ -54,6 +54,10 @@ class Reader:
             with contextlib.suppress(FileNotFoundError):  # everyone was done with it
                 found[path.name] = path.stat().st_size
         return found
+
+    def used(self) -> int:
+        """What all files take of the disk, as `journal.max_size` counts it."""
+        return used(self._folder)
 
     def gone(self, positions: Mapping[str, int]) -> list[str]:
         """Files in `positions` that were deleted: they can be forgotten, for no name comes twice."""

@@ -86,7 +86,7 @@ STANDING: dict[str, Family] = {
     "fairlead_budget_alerts": _gauge("Times that a budget came to one of its `alert` degrees, since control started."),
     "fairlead_journal_unrecorded": _gauge("Requests refused for want of room for a record, since the workers started."),
     "fairlead_journal_full": _gauge("1: there is no room for records, and requests are refused."),
-    "fairlead_journal_bytes": _gauge("What the journals take on the disk."),
+    "fairlead_journal_bytes": _gauge("What the journals take on the disk, room ahead included."),
     "fairlead_journal_max_bytes": _gauge("What they may take: `journal.max_size`."),
     "fairlead_projection_lag_bytes": _gauge("What of the journals a projection has still to take in.", "projection"),
     "fairlead_projection_up": _gauge(
