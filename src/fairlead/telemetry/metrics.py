@@ -19,8 +19,6 @@ MOST_SERIES = 1000
 """Sets of labels that a metric has; what comes beyond them is counted under OTHER."""
 OTHER = "other"
 LIMITING = frozenset({"rate_limit_exceeded", "insufficient_quota"})
-SELF_HOSTED = "self_hosted"
-"""The price of what nobody charges for."""
 WASTED = frozenset({"cut", "client_gone"})
 """How a request ends whose answer nobody has in full."""
 KINDS_OF_TOKENS = ("input", "output", "cache_read", "cache_write", "reasoning", "audio_input", "audio_output")
@@ -132,9 +130,9 @@ def _usage(totals: Totals, record: RequestRecord) -> None:
             totals.count("fairlead_tenant_tokens", record.tenant, kind, by=tokens)
     if record.estimated:
         totals.count("fairlead_estimated_requests", served)
+    if record.unpriced:
+        totals.count("fairlead_unpriced_requests", served)
     if record.cost is None:
-        if record.price != SELF_HOSTED:
-            totals.count("fairlead_unpriced_requests", served)
         return
     cost = picos(record.cost)
     totals.count("fairlead_cost_dollars", served, record.tenant, by=cost)
