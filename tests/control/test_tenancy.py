@@ -18,7 +18,7 @@ from fairlead.database.place import Place
 from fairlead.state.board import Board
 
 
-def tenancy_of(folder: Path, state: str | None, database: str | None = None) -> Tenancy:
+def tenancy_of(folder: Path, state: str = "local", database: str | None = None) -> Tenancy:
     post = TenancyPost(
         place=Place(data=folder, url=database),
         index=folder / "keys",
@@ -61,7 +61,7 @@ async def test_a_database_with_the_tables_of_another_version_ends_the_start(
         connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
     database.close()
     with pytest.raises(SystemExit) as stop:
-        await tenancy_of(tmp_path, None).start()
+        await tenancy_of(tmp_path).start()
     assert stop.value.code == os.EX_CONFIG
     (reason,) = told(caplog, "database_unfit")
     assert way_out in reason
