@@ -76,6 +76,12 @@ def span_of(since: float, until: float, tenant: str | None) -> Span:
     )
 
 
+def is_known(connection: Connection, span: Span) -> bool:
+    """Whether the span's tenant had a request at any time up to its end."""
+    ever = msgspec.structs.replace(span.whole_days, since=0)
+    return usage.total(connection, ever)["requests"] > 0
+
+
 def report(connection: Connection, by: By, span: Span) -> Report:
     """Users are summed by whole days: then all of the report is."""
     if by == "user":

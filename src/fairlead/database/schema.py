@@ -45,9 +45,14 @@ def prepare(database: Database) -> None:
 
     An embedded database that is new gets its tables without asking; any other change is the operator's to make.
     """
+    if database.place.is_embedded and standing(database).state == "empty":
+        migrate(database)
+    check(database)
+
+
+def check(database: Database) -> None:
+    """As `prepare`, and changes nothing."""
     found = standing(database)
-    if found.state == "empty" and database.place.is_embedded:
-        found = migrate(database)
     if found.state != "current":
         raise UnfitError(explained(database.place.name, found))
 
