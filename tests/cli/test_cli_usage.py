@@ -16,7 +16,7 @@ from fairlead.canonical.usage import Usage
 from fairlead.cli import main, usage_arguments
 from fairlead.control.request_log import RequestLog
 from fairlead.control.usage_report import BY
-from fairlead.database import schema
+from fairlead.database import keys, schema
 from fairlead.database.engine import Database
 from fairlead.database.place import Place
 from fairlead.journal.reader import Batch
@@ -95,6 +95,19 @@ def test_what_is_printed_can_be_read_by_programs(say: Any) -> None:
     assert (told["by"], told["rows"][0]["name"], told["total"]["requests"]) == ("model", "gpt-4o", 2)
     rows = list(csv.DictReader(io.StringIO(say("--by", "tag", "--csv")[1])))
     assert [(row["name"], row["requests"], row["cost"]) for row in rows] == [("team=a", "4", "0.007")]
+
+
+def test_a_virtual_key_is_told_with_its_name(say: Any, folder: Path) -> None:
+    """One of the configuration has its name for an id."""
+    database = Database(Place(data=folder / ".fairlead"))
+    with database.writing() as connection:
+        keys.create(connection, keys.Key(id="k1", name="ci runner", created_at=NOW), b"mac")
+    RequestLog(database, "m1").take(Batch("a", 1, 2, (record(5, key="static"),)))
+    database.close()
+    rows = say("--by", "key")[1].splitlines()
+    assert [row.split("  ")[0] for row in rows] == ["KEY", "k1 (ci runner)", "static", "TOTAL"]
+    told = json.loads(say("--by", "key", "--json")[1])
+    assert [(row["name"], row["called"]) for row in told["rows"]] == [("k1", "ci runner"), ("static", "")]
 
 
 def test_waste_is_told_by_its_cause(say: Any) -> None:

@@ -125,7 +125,7 @@ def _print(told: Told, args: argparse.Namespace) -> None:
         return
     heads = [_HEADS.get(name, name.upper().replace("_", " ")) for name in columns]
     heads[0] = args.by.upper() if heads[0] == "NAME" else heads[0]
-    lines = [[_cell(getattr(row, name)) for name in columns] for row in told.rows]
+    lines = [[_first(row, columns[0]), *(_cell(getattr(row, name)) for name in columns[1:])] for row in told.rows]
     total = ["TOTAL", *(_cell(getattr(told.total, name)) for name in columns[1:])]
     print_table(heads, [*lines, total])
     note = f"from {format_instant(told.since)} to {format_instant(told.until)}, in US dollars"
@@ -136,6 +136,12 @@ def _notes(told: Told) -> Sequence[str]:
     if told.total.unpriced == 0:
         return ()
     return (f"{told.total.unpriced} without a known price are not in the cost",)
+
+
+def _first(row: Any, column: str) -> str:
+    """What the row is about; of a virtual key, its name beside its id."""
+    called = getattr(row, "called", "")
+    return _cell(getattr(row, column)) + (f" ({called})" if called else "")
 
 
 def _cell(value: Any) -> str:
