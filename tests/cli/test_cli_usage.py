@@ -3,18 +3,20 @@
 import csv
 import io
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from fairlead.canonical.routing import RequestRecord
 from fairlead.canonical.usage import Usage
 from fairlead.cli import main, usage_arguments
 from fairlead.control.request_log import RequestLog
 from fairlead.control.usage_report import BY
-from fairlead.database import schema
+from fairlead.database import keys, schema
 from fairlead.database.engine import Database
 from fairlead.database.place import Place
 from fairlead.journal.reader import Batch
@@ -95,6 +97,19 @@ def test_what_is_printed_can_be_read_by_programs(say: Any) -> None:
     assert [(row["name"], row["requests"], row["cost"]) for row in rows] == [("team=a", "4", "0.007")]
 
 
+def test_a_virtual_key_is_told_with_its_name(say: Any, folder: Path) -> None:
+    """One of the configuration has its name for an id."""
+    database = Database(Place(data=folder / ".fairlead"))
+    with database.writing() as connection:
+        keys.create(connection, keys.Key(id="k1", name="ci runner", created_at=NOW), b"mac")
+    RequestLog(database, "m1").take(Batch("a", 1, 2, (record(5, key="static"),)))
+    database.close()
+    rows = say("--by", "key")[1].splitlines()
+    assert [row.split("  ")[0] for row in rows] == ["KEY", "k1 (ci runner)", "static", "TOTAL"]
+    told = json.loads(say("--by", "key", "--json")[1])
+    assert [(row["name"], row["called"]) for row in told["rows"]] == [("k1", "ci runner"), ("static", "")]
+
+
 def test_waste_is_told_by_its_cause(say: Any) -> None:
     status, out, _ = say("--waste")
     assert (status, out.splitlines()[1].split()) == (0, ["client_gone", "openai/gpt-4o", "1", "0.0035", "0"])
@@ -123,9 +138,11 @@ def test_another_table_of_prices_is_tried_on_the_past(say: Any, folder: Path) ->
         (("--since", "soon"), "--since: 'soon' is no time; write 7d (ago)"),
         (("--until", "1969-12-31"), "--until: '1969-12-31' is before 1970"),
         (("--since", "1d", "--until", "2d"), "--until is not later than --since"),
+        (("--since", "2999-01-31"), "--since 2999-01-31 has not come yet; write 7d (ago)"),
+        (("--waste", "--by", "tenant"), "--waste is told by cause and deployment; leave --by out"),
     ],
 )
-def test_a_time_that_is_none_is_refused(say: Any, words: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_told_is_refused(say: Any, words: tuple[str, ...], said: str) -> None:
     status, out, err = say(*words)
     assert (status, out) == (1, "")
     assert said in err
@@ -133,3 +150,45 @@ def test_a_time_that_is_none_is_refused(say: Any, words: tuple[str, ...], said: 
 
 def test_the_command_line_groups_by_all_that_reports_know() -> None:
     assert usage_arguments.BY == BY
+
+
+def test_a_data_folder_alone_is_enough(say: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "fairlead.yaml").unlink()
+    for name in [name for name in os.environ if name.endswith("_API_KEY")]:
+        monkeypatch.delenv(name)
+    assert say()[0] == 1
+    status, out, _ = say("--data", ".fairlead")
+    assert (status, out.splitlines()[-1].split()[:2]) == (0, ["TOTAL", "4"])
+
+
+@pytest.mark.parametrize(
+    "words", [("--data", "nowhere"), ("--data", "nowhere", "--config", "fairlead.yaml"), ("--waste",)]
+)
+def test_a_database_that_is_not_there_is_not_made(say: Any, folder: Path, words: tuple[str, ...]) -> None:
+    (folder / ".fairlead").rename(folder / "elsewhere")
+    there = sorted(folder.rglob("*"))
+    status, out, err = say(*words)
+    assert (status, out) == (1, "")
+    assert "there is no database" in err
+    assert sorted(folder.rglob("*")) == there
+
+
+def test_looking_makes_no_pepper(say: Any, folder: Path) -> None:
+    assert say()[0] == 0
+    assert not (folder / ".fairlead" / "pepper").exists()
+
+
+def test_a_database_with_the_tables_of_another_version_is_left_as_it_is(say: Any, folder: Path) -> None:
+    database = Database(Place(data=folder / ".fairlead"))
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    database.close()
+    status, out, err = say()
+    assert (status, out) == (1, "")
+    assert "has schema 0001, not 0003; run 'fairlead migrate'" in err
+
+
+def test_a_tenant_of_whom_nothing_is_known_is_told(say: Any) -> None:
+    for shape in ((), ("--json",), ("--waste",)):
+        assert "nothing is known of a tenant 'acne'" in say("--tenant", "acne", *shape)[2]
+    assert "nothing is known" not in say("--tenant", "acme")[2]

@@ -215,6 +215,14 @@ async def test_waste_is_told_by_its_cause(api: Api, database: Database) -> None:
     assert (told["total"]["cost"], told["total"]["attempts"], told["total"]["unpriced"]) == ("0.2505", 3, 1)
 
 
+async def test_what_nobody_charges_for_is_not_without_a_price(api: Api, database: Database) -> None:
+    own = record(3, ended="client_gone", usage=Usage(input=5), price="self_hosted", served="box/llama")
+    store(database, own)
+    for by in ("deployment", "waste"):
+        (row,) = (await api(f"usage?by={by}&since=1d")).json["rows"]
+        assert (row["cost"], row["unpriced"]) == ("0", 0)
+
+
 @pytest.mark.parametrize(
     ("query", "param"), [("by=colour", "by"), ("since=x", "since"), ("until=8d", "until"), ("limit=5", "limit")]
 )

@@ -12,12 +12,14 @@ from tests.postgres import postgres
 from fairlead.canonical.limits import DAY, DOLLAR, SECOND, Limit, Rule, rule
 from fairlead.canonical.routing import RequestRecord
 from fairlead.control.ledger import Ledger
+from fairlead.control.request_log import RequestLog
 from fairlead.control.tally import HOUR
 from fairlead.database import positions, schema, spend
 from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError, Place
 from fairlead.database.tables import requests
 from fairlead.journal import Journal, encode, records_of
+from fairlead.journal.reader import batches
 
 NOON = 1_790_000_000 // 86_400 * 86_400 + 12 * HOUR
 
@@ -214,3 +216,29 @@ async def test_what_is_too_old_is_dropped_and_gone_files_are_forgotten(
     monkeypatch.setattr(Database, "writing", down)
     await ledger.prune(float(NOON))
     assert [one.message for one in caplog.records] == ["prune_failed"]
+
+
+async def test_a_journal_that_begins_while_others_are_forgotten_counts_once(
+    ledger: Ledger, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, record(1))
+    assert await ledger.catch_up()
+    begun = tmp_path / "journal" / "requests-2-2.journal"
+    projection = RequestLog(database, "m1")
+    forget = RequestLog.forget
+
+    def late(log: RequestLog, gone: Any) -> None:
+        begun.write_bytes(encode(record(2)))
+        for batch in batches(begun):
+            projection.take(batch)
+        forget(log, gone)
+
+    monkeypatch.setattr(RequestLog, "forget", late)
+    await ledger.prune(float(NOON))
+    with begun.open("ab") as stream:
+        stream.write(encode(record(3)))
+    another = ledger_of(database, tmp_path)
+    assert await another.catch_up()
+    await another.close()
+    with database.reading() as connection:
+        assert sorted(connection.execute(select(requests.c.id)).scalars()) == ["r1", "r2", "r3"]

@@ -299,6 +299,6 @@ def test_positions_of_journals_that_are_gone_are_forgotten(database: Database, t
         for file in ("a.journal", "b.journal"):
             one.take(batch(RequestRecord(id="1", at=START), file=file))
     (tmp_path / "b.journal").write_bytes(encode(RequestRecord(id="1", at=START)))
-    log.forget(Reader(tmp_path).sizes())
+    log.forget(Reader(tmp_path).gone)
     assert log.positions() == {"b.journal": 1}
     assert other.positions() == {"a.journal": 1, "b.journal": 1}

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from fairlead.canonical.routing import Snapshot
 from fairlead.cli.output import print_problems
-from fairlead.config.load import load
+from fairlead.config.load import Loaded, load
 from fairlead.config.model import Config
 from fairlead.database.place import Place
 from fairlead.state.pepper import load_pepper
@@ -30,13 +32,25 @@ class Store(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def store_of(args: argparse.Namespace) -> Store:
-    """Reads the configuration. Raises UnusableError."""
-    loaded = load(args.config, os.environ, pepper=lambda config: load_pepper(Path(args.data or config.data)))
-    if loaded.config is None or loaded.snapshot is None:
-        print_problems(loaded.errors)
-        raise UnusableError("nothing is done: the configuration has errors")
-    place = Place(data=Path(args.data or loaded.config.data), url=loaded.database)
-    return Store(config=loaded.config, place=place, pepper=loaded.snapshot.pepper)
+    """Reads the configuration, and makes a pepper where there is none. Raises UnusableError."""
+    loaded, config, snapshot = _loaded(args, lambda config: load_pepper(Path(args.data or config.data)))
+    place = Place(data=Path(args.data or config.data), url=loaded.database)
+    return Store(config=config, place=place, pepper=snapshot.pepper)
+
+
+def past_of(args: argparse.Namespace) -> Place:
+    """The database that is only read, which must be there: nothing is made.
+
+    A data folder alone is enough for the embedded one; no configuration is read then. Raises UnusableError.
+    """
+    if args.data and not args.config:
+        place = Place(data=Path(args.data))
+    else:
+        loaded, config, _ = _loaded(args, lambda _: b"")
+        place = Place(data=Path(args.data or config.data), url=loaded.database)
+    if place.is_embedded and not place.file.exists():
+        raise UnusableError(f"there is no database {place.file}; name the gateway's data folder with --data")
+    return place
 
 
 def machine_of(data: Path) -> str:
@@ -45,3 +59,11 @@ def machine_of(data: Path) -> str:
         return (data / "machine").read_text()
     except OSError:
         return ""
+
+
+def _loaded(args: argparse.Namespace, pepper: Callable[[Config], bytes]) -> tuple[Loaded, Config, Snapshot]:
+    loaded = load(args.config, os.environ, pepper=pepper)
+    if loaded.config is None or loaded.snapshot is None:
+        print_problems(loaded.errors)
+        raise UnusableError("nothing is done: the configuration has errors")
+    return loaded, loaded.config, loaded.snapshot

@@ -17,14 +17,15 @@ from sqlalchemy import Connection
 
 from fairlead.catalog.pricing import PriceTable, parse_prices
 from fairlead.cli.output import print_json, print_table
-from fairlead.cli.stores import UnusableError, store_of
+from fairlead.cli.stores import UnusableError, past_of
+from fairlead.config.units import shown
 from fairlead.control.instants import format_instant, parse_instant
 from fairlead.control.repricing import Repriced, reprice
-from fairlead.control.usage_report import Report, WasteReport, report, span_of, waste_report
+from fairlead.control.usage_report import Report, WasteReport, is_known, report, span_of, waste_report
 from fairlead.database import requests, schema
 from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError
-from fairlead.database.usage import Span
+from fairlead.database.usage import By, Span
 
 HOUR = 3600.0
 
@@ -47,6 +48,7 @@ Told = Report | WasteReport | RepriceReport
 def run(args: argparse.Namespace) -> int:
     """0 where it was told, else 1."""
     try:
+        args.by = _by(args)
         table = None if args.reprice is None else _table(args.reprice)
         told = _told(args, table)
     except (UnusableError, DatabaseError) as problem:
@@ -56,23 +58,37 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _by(args: argparse.Namespace) -> By:
+    if args.waste and args.by is not None:
+        raise UnusableError("--waste is told by cause and deployment; leave --by out")
+    by: By = args.by or "tenant"
+    return by
+
+
 def _told(args: argparse.Namespace, table: PriceTable | None) -> Told:
-    now = time.time()
-    since, until = _instant("--since", args.since, now), now
-    if args.until is not None:
-        until = _instant("--until", args.until, now)
-    if since >= until:
-        raise UnusableError("--until is not later than --since")
+    since, until = _times(args, time.time())
     span = span_of(since, until, args.tenant)
-    database = Database(store_of(args).place)
+    database = Database(past_of(args))
     try:
-        schema.prepare(database)
+        schema.check(database)
         with database.reading() as connection:
+            if args.tenant is not None and not is_known(connection, span):
+                print(f"nothing is known of a tenant {shown(args.tenant)}", file=sys.stderr)
             if table is not None:
                 return _repriced(connection, args, table, span)
             return waste_report(connection, span) if args.waste else report(connection, args.by, span)
     finally:
         database.close()
+
+
+def _times(args: argparse.Namespace, now: float) -> tuple[float, float]:
+    since = _instant("--since", args.since, now)
+    until = now if args.until is None else _instant("--until", args.until, now)
+    if since > now:
+        raise UnusableError(f"--since {args.since} has not come yet; write 7d (ago), or a day or instant that is past")
+    if since >= until:
+        raise UnusableError("--until is not later than --since")
+    return since, until
 
 
 def _repriced(connection: Connection, args: argparse.Namespace, table: PriceTable, span: Span) -> RepriceReport:
@@ -109,7 +125,7 @@ def _print(told: Told, args: argparse.Namespace) -> None:
         return
     heads = [_HEADS.get(name, name.upper().replace("_", " ")) for name in columns]
     heads[0] = args.by.upper() if heads[0] == "NAME" else heads[0]
-    lines = [[_cell(getattr(row, name)) for name in columns] for row in told.rows]
+    lines = [[_first(row, columns[0]), *(_cell(getattr(row, name)) for name in columns[1:])] for row in told.rows]
     total = ["TOTAL", *(_cell(getattr(told.total, name)) for name in columns[1:])]
     print_table(heads, [*lines, total])
     note = f"from {format_instant(told.since)} to {format_instant(told.until)}, in US dollars"
@@ -120,6 +136,12 @@ def _notes(told: Told) -> Sequence[str]:
     if told.total.unpriced == 0:
         return ()
     return (f"{told.total.unpriced} without a known price are not in the cost",)
+
+
+def _first(row: Any, column: str) -> str:
+    """What the row is about; of a virtual key, its name beside its id."""
+    called = getattr(row, "called", "")
+    return _cell(getattr(row, column)) + (f" ({called})" if called else "")
 
 
 def _cell(value: Any) -> str:

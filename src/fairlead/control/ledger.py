@@ -76,7 +76,7 @@ class Ledger:
         try:
             while await self._desk.do(lambda: self._request_log.prune(now, self._keep())):
                 pass
-            await self._desk.do(lambda: self._request_log.forget(self._reader.sizes()))
+            await self._desk.do(lambda: self._request_log.forget(self._reader.gone))
         except (DatabaseError, OSError) as error:
             log.warning("prune_failed", extra={"reason": str(error)})
 

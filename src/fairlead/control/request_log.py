@@ -4,7 +4,9 @@ A batch's rows, its sums and the journal's position are one transaction. It know
 not know who reads them, nor when it is driven.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+from sqlalchemy import Connection
 
 from fairlead.canonical.limits import SECOND
 from fairlead.config.limits import LONGEST
@@ -34,15 +36,13 @@ class RequestLog:
         """Up to where each journal of this machine is in the database."""
         try:
             with self._database.reading() as connection:
-                found = positions.positions(connection)
+                return self._own(connection)
         except DatabaseError as error:
             raise ProjectionError(str(error)) from None
-        own = f"{self._machine}/"
-        return {name.removeprefix(own): end for name, end in found.items() if name.startswith(own)}
 
     def take(self, batch: Batch) -> None:
         """Adds a batch. A control process that is ending may have done so meanwhile: then it is there already."""
-        step = positions.Advance(f"{self._machine}/{batch.file}", batch.start, batch.end)
+        step = positions.Advance(self._named(batch.file), batch.start, batch.end)
         sums = tally(batch.records)
         try:
             with self._database.writing() as connection:
@@ -73,10 +73,21 @@ class RequestLog:
                 more |= step(connection)
         return more
 
-    def forget(self, files: Mapping[str, int]) -> None:
-        """Drops the positions of this machine's journals that are not among `files` any more. Raises DatabaseError."""
+    def forget(self, gone: Callable[[Mapping[str, int]], Iterable[str]]) -> None:
+        """Drops the positions of this machine's journals that `gone` finds among them. Raises DatabaseError.
+
+        They are read first: a journal that begins meanwhile has none among them, so it cannot be taken for one that
+        is gone and be read once more.
+        """
         with self._database.writing() as connection:
-            known = positions.positions(connection)
-            own = f"{self._machine}/"
-            gone = [name for name in known if name.startswith(own) and name.removeprefix(own) not in files]
-            positions.forget(connection, gone)
+            known = self._own(connection)
+            positions.forget(connection, [self._named(file) for file in gone(known)])
+
+    def _own(self, connection: Connection) -> dict[str, int]:
+        """The positions of this machine's journals."""
+        own = self._named("")
+        found = positions.positions(connection)
+        return {name.removeprefix(own): end for name, end in found.items() if name.startswith(own)}
+
+    def _named(self, file: str) -> str:
+        return f"{self._machine}/{file}"

@@ -27,6 +27,8 @@ ERRORS = frozenset({"failed", "cut", "lost"})
 WASTED = frozenset({"cut", "client_gone"})
 """Ends after which what was used was of no use."""
 NOTHING = Usage()
+SELF_HOSTED = "self_hosted"
+"""The price of what nobody charges for: it has no cost, and none is missing."""
 _SCALE = Decimal(10**12)
 
 Place = tuple[int | str, ...]
@@ -122,7 +124,7 @@ def _spend(found: Tally, payers: Iterable[Spender], hour: int, micros: int) -> N
 
 def _counts(record: RequestRecord) -> Counts:
     usage = record.usage or NOTHING
-    attempts = record.attempts
+    attempts, cost = record.attempts, _cost(record)
     used = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning)
     return (
         1,
@@ -131,10 +133,15 @@ def _counts(record: RequestRecord) -> Counts:
         len(attempts),
         len({attempt.deployment for attempt in attempts}) - 1 if len(attempts) > 1 else 0,
         *fit.counts(used),
-        *money(record.cost),
-        int(record.usage is not None and record.cost is None),
+        *money(cost),
+        int(record.usage is not None and cost is None),
         fit.count(record.charged),
     )
+
+
+def _cost(record: RequestRecord) -> str | None:
+    """US dollars as a decimal; None: nobody knows."""
+    return "0" if record.cost is None and record.price == SELF_HOSTED else record.cost
 
 
 def _waste(record: RequestRecord) -> Iterator[tuple[str, str, str | None]]:
@@ -144,7 +151,7 @@ def _waste(record: RequestRecord) -> Iterator[tuple[str, str, str | None]]:
             yield attempt.deployment, attempt.outcome, attempt.cost
     if record.ended in WASTED and record.usage is not None:
         last = record.attempts[-1].deployment if record.attempts else ""
-        yield record.served or last, record.ended, record.cost
+        yield record.served or last, record.ended, _cost(record)
 
 
 def _count(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from fairlead.control.instants import format_instant
 from fairlead.control.tally import HOUR, dollars
-from fairlead.database import fit, usage
+from fairlead.database import fit, keys, usage
 from fairlead.database.usage import By, Group, Span
 
 BY = get_args(By)
@@ -21,6 +21,8 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
     """What one name used. Money is in US dollars, exact."""
 
     name: str
+    called: str = ""
+    """The name of the virtual key of which `name` is the id; empty: it is no such key."""
     requests: int
     errors: int
     """Requests that failed, were cut or were lost."""
@@ -76,17 +78,24 @@ def span_of(since: float, until: float, tenant: str | None) -> Span:
     )
 
 
+def is_known(connection: Connection, span: Span) -> bool:
+    """Whether the span's tenant had a request at any time up to its end."""
+    ever = msgspec.structs.replace(span.whole_days, since=0)
+    return usage.total(connection, ever)["requests"] > 0
+
+
 def report(connection: Connection, by: By, span: Span) -> Report:
     """Users are summed by whole days: then all of the report is."""
     if by == "user":
         span = span.whole_days
     groups = usage.report(connection, by, span)
     names = [_day(group.name) if by == "day" else group.name for group in groups]
+    called = keys.names(connection, names) if by == "key" else {}
     return Report(
         by=by,
         since=span.since * HOUR,
         until=span.until * HOUR,
-        rows=tuple(_used(name, group.sums) for name, group in zip(names, groups, strict=True)),
+        rows=tuple(_used(name, group.sums, called.get(name, "")) for name, group in zip(names, groups, strict=True)),
         total=_used("", usage.total(connection, span)),
     )
 
@@ -108,10 +117,10 @@ def written(micros: int, picos: int = 0) -> str:
     return f"{amount.normalize():f}" if amount else "0"
 
 
-def _used(name: str, sums: dict[str, int]) -> Used:
+def _used(name: str, sums: dict[str, int], called: str = "") -> Used:
     values: dict[str, Any] = dict(sums)
     cost = written(values.pop("micros"), values.pop("picos"))
-    return Used(name=name, cost=cost, **{**values, "charged": written(sums["charged"])})
+    return Used(name=name, called=called, cost=cost, **{**values, "charged": written(sums["charged"])})
 
 
 def _wasted(cause: str, group: Group) -> Waste:

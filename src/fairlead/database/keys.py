@@ -4,7 +4,7 @@ It must not know how a key is checked, nor what may be written: `control.keyring
 comes here, only its MAC.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -85,6 +85,12 @@ def create(connection: Connection, key: Key, mac: bytes) -> Key:
 def get(connection: Connection, id: str) -> Key | None:  # noqa: A002
     row = connection.execute(select(keys).where(keys.c.id == id)).mappings().one_or_none()
     return None if row is None else _key(row)
+
+
+def names(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """The names of those of these keys that are here, by their ids."""
+    query = select(keys.c.id, keys.c.name).where(keys.c.id.in_(list(ids)))
+    return {str(id): str(name) for id, name in connection.execute(query)}  # noqa: A001
 
 
 def page(connection: Connection, limit: int, *, wanted: Filter, after: tuple[float, str] | None = None) -> Page:

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from fairlead.database.engine import PATIENCE, Database
-from fairlead.database.place import DatabaseError
+from fairlead.database.place import DatabaseError, UnfitError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 0x666C_6561_6431
@@ -41,15 +41,20 @@ def standing(database: Database) -> Standing:
 
 
 def prepare(database: Database) -> None:
-    """Makes sure that the schema fits, or raises DatabaseError with the way out.
+    """Makes sure that the schema fits. Raises UnfitError with the way out, DatabaseError where the database is away.
 
     An embedded database that is new gets its tables without asking; any other change is the operator's to make.
     """
+    if database.place.is_embedded and standing(database).state == "empty":
+        migrate(database)
+    check(database)
+
+
+def check(database: Database) -> None:
+    """As `prepare`, and changes nothing."""
     found = standing(database)
-    if found.state == "empty" and database.place.is_embedded:
-        found = migrate(database)
     if found.state != "current":
-        raise DatabaseError(explained(database.place.name, found))
+        raise UnfitError(explained(database.place.name, found))
 
 
 def migrate(database: Database) -> Standing:
@@ -60,7 +65,7 @@ def migrate(database: Database) -> Standing:
         _lock(connection)
         found = _standing(connection)
         if found.state in {"newer", "foreign"}:
-            raise DatabaseError(explained(database.place.name, found))
+            raise UnfitError(explained(database.place.name, found))
         if found.state != "current":
             config = _config()
             config.attributes["connection"] = connection
