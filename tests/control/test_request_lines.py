@@ -59,9 +59,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLog]:
 
 def lines(tmp_path: Path) -> RequestLines:
     (tmp_path / "a.journal").touch()
-    return RequestLines(
-        Positions(tmp_path / "lines", Reader(tmp_path)), lambda: True, Unpriced(lambda _provider: False)
-    )
+    return RequestLines(Positions(tmp_path / "lines", Reader(tmp_path)), lambda: True, Unpriced())
 
 
 def batches(count: int, each: int) -> list[Batch]:

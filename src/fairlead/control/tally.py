@@ -27,8 +27,6 @@ ERRORS = frozenset({"failed", "cut", "lost"})
 WASTED = frozenset({"cut", "client_gone"})
 """Ends after which what was used was of no use."""
 NOTHING = Usage()
-SELF_HOSTED = "self_hosted"
-"""The price of what nobody charges for: it has no cost, and none is missing."""
 _SCALE = Decimal(10**12)
 
 Place = tuple[int | str, ...]
@@ -124,7 +122,7 @@ def _spend(found: Tally, payers: Iterable[Spender], hour: int, micros: int) -> N
 
 def _counts(record: RequestRecord) -> Counts:
     usage = record.usage or NOTHING
-    attempts, cost = record.attempts, _cost(record)
+    attempts = record.attempts
     used = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning)
     return (
         1,
@@ -133,15 +131,10 @@ def _counts(record: RequestRecord) -> Counts:
         len(attempts),
         len({attempt.deployment for attempt in attempts}) - 1 if len(attempts) > 1 else 0,
         *fit.counts(used),
-        *money(cost),
-        int(record.usage is not None and cost is None),
+        *money(record.cost),
+        int(record.unpriced),
         fit.count(record.charged),
     )
-
-
-def _cost(record: RequestRecord) -> str | None:
-    """US dollars as a decimal; None: nobody knows."""
-    return "0" if record.cost is None and record.price == SELF_HOSTED else record.cost
 
 
 def _waste(record: RequestRecord) -> Iterator[tuple[str, str, str | None]]:
@@ -150,8 +143,7 @@ def _waste(record: RequestRecord) -> Iterator[tuple[str, str, str | None]]:
         if attempt.usage is not None:
             yield attempt.deployment, attempt.outcome, attempt.cost
     if record.ended in WASTED and record.usage is not None:
-        last = record.attempts[-1].deployment if record.attempts else ""
-        yield record.served or last, record.ended, _cost(record)
+        yield record.served, record.ended, None if record.unpriced else record.cost or "0"
 
 
 def _count(
