@@ -132,6 +132,16 @@ async def test_a_tail_that_a_full_disk_cannot_keep_holds_no_other_file(
     assert list((setting.folder / EVIDENCE).iterdir())
 
 
+async def test_a_file_that_is_removed_while_it_is_looked_at_is_no_trouble(
+    setting: Setting, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = setting.file(1)
+    (setting.folder / name).unlink()
+    monkeypatch.setattr(Path, "glob", lambda *_: iter([setting.folder / name]))
+    await setting.retention().sweep()
+    assert not caplog.records
+
+
 async def test_where_room_is_short_whoever_takes_its_time_is_asked_to_be_done_now(setting: Setting) -> None:
     setting.file(1)
     retention = Retention(

@@ -206,8 +206,13 @@ def test_a_family_whose_file_went_bad_survives_the_loss_of_its_processes(tmp_pat
             os.kill(pid, signal.SIGKILL)
         family.event("child_died", 2)
         port = int(family.admin.rsplit(":", 1)[1])
-        family.until(lambda: reachable(port) and family.health()["status"] == "ok", "it did not come back")
+        ready = lambda: fetch(f"{family.admin}/readyz")[0] == 200  # noqa: E731
+        family.until(lambda: reachable(port) and ready(), "it did not come back")
         assert family.chat()[0] == 200
+        family.until(lambda: "audit: no configuration holds yet" in family.health()["projections"], "it is not told")
+        assert family.health()["status"] == "degraded", "the audit trail waits for a file that can be read"
+        assert family.health()["http"] == 503
+        assert ready()
 
 
 def test_a_file_that_goes_away_changes_nothing(tmp_path: Path, fakes: dict[str, int]) -> None:

@@ -118,6 +118,8 @@ class Retention:
         for name in sorted(there.keys() - self._files.keys()):
             try:
                 what = inspect(there[name])
+            except FileNotFoundError:  # its worker has ended and left nothing in it
+                continue
             except OSError as error:  # a full disk, say, that cannot keep what is cut off; other files can go meanwhile
                 self._tell_unrepaired(name, error)
                 continue
