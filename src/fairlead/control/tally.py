@@ -6,6 +6,7 @@ Pure: records in, sums out. It knows what each count means. It must not know tab
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
+from operator import add
 
 import msgspec
 
@@ -53,24 +54,21 @@ def tally(records: Iterable[RequestRecord]) -> Tally:
 
     Records of one kind, alike in all names but the user's, are summed first: names are looked at once per kind.
     """
-    kinds: defaultdict[Kind, list[Counts]] = defaultdict(list)
-    firsts: dict[Kind, RequestRecord] = {}
+    kinds: dict[Kind, tuple[RequestRecord, list[Counts]]] = {}
     users: defaultdict[tuple[int, str, str], list[Counts]] = defaultdict(list)
     found = Tally()
     for record in records:
         hour = int(fit.seconds(record.at) + fit.seconds(record.duration)) // HOUR
         counts = _counts(record)
         names = (record.tenant, record.key, record.asked, record.route, record.served, record.wildcard)
-        kind = (hour, *names, record.tags)
-        firsts.setdefault(kind, record)
-        kinds[kind].append(counts)
+        kinds.setdefault((hour, *names, record.tags), (record, []))[1].append(counts)
         if record.user:
             users[hour, record.tenant, record.user].append(counts)
         for deployment, cause, cost in _waste(record):
             whose = (fit.text(record.tenant), fit.text(deployment), fit.text(cause))
             _count(found.wasted, hour, whose, (1, *money(cost), int(cost is None)))
-    for kind, of_kind in kinds.items():
-        _sum_up(found, kind[0], msgspec.structs.replace(firsts[kind], user=""), _together(of_kind))
+    for kind, (first, of_kind) in kinds.items():
+        _sum_up(found, kind[0], msgspec.structs.replace(first, user=""), _together(of_kind))
     for (hour, tenant, user), of_user in users.items():
         counts = _together(of_user)
         _add(found.labels, ("user", DAY, hour // DAY * DAY, fit.text(tenant), fit.text(user)), counts)
@@ -156,9 +154,9 @@ def _count(
 
 
 def _together(counts: list[Counts]) -> Counts:
-    return tuple(map(sum, zip(*counts, strict=True)))
+    return counts[0] if len(counts) == 1 else tuple(map(sum, zip(*counts, strict=True)))
 
 
 def _add(sums: dict[Place, Counts], place: Place, counts: Counts) -> None:
     before = sums.get(place)
-    sums[place] = counts if before is None else _together([before, counts])
+    sums[place] = counts if before is None else tuple(map(add, before, counts))

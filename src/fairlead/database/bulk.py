@@ -3,13 +3,13 @@
 It must not know what the rows are; a row is a tuple in the order of its table's columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert
 from sqlalchemy.dialects import postgresql, sqlite
 
-Rows = Sequence[tuple[Any, ...]]
+Rows = Iterable[tuple[Any, ...]]
 
 
 def append(connection: Connection, table: Table, rows: Rows) -> None:
@@ -36,9 +36,10 @@ def accumulate(connection: Connection, table: Table, rows: Rows) -> None:
     )
     if connection.dialect.name == "sqlite":
         _execute(connection, added, rows)
-    elif rows:
+    else:
         names = table.columns.keys()
-        connection.execute(added, [dict(zip(names, row, strict=True)) for row in rows])
+        if values := [dict(zip(names, row, strict=True)) for row in rows]:
+            connection.execute(added, values)
 
 
 def insert_of(connection: Connection) -> Any:
@@ -47,6 +48,6 @@ def insert_of(connection: Connection) -> Any:
 
 
 def _execute(connection: Connection, statement: Any, rows: Rows) -> None:
-    """As the driver has it: looking at each value on its way costs as much as storing it."""
-    if rows:
-        connection.exec_driver_sql(str(statement.compile(dialect=connection.dialect)), list(rows))
+    """By the driver alone: looking at each value on its way costs as much as storing it."""
+    driver: Any = connection.connection.driver_connection
+    driver.executemany(str(statement.compile(dialect=connection.dialect)), rows)

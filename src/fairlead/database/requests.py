@@ -31,7 +31,7 @@ def add(connection: Connection, records: Sequence[RequestRecord]) -> None:
     numbered = list(zip(_numbers(connection, len(ordered)), ordered, strict=True))
     if connection.dialect.name == "postgresql":
         days.make(connection, {int(fit.seconds(record.at) // days.DAY) for record in ordered})
-    append(connection, requests, [_row(number, record) for number, record in numbered])
+    append(connection, requests, (_row(number, record) for number, record in numbered))
     append(connection, request_tags, sorted({tag for number, record in numbered for tag in _tags(number, record)}))
 
 

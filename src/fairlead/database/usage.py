@@ -52,7 +52,7 @@ class Group(msgspec.Struct, frozen=True):
 def add(connection: Connection, *, sums: Sums, labels: Sums, wasted: Sums) -> None:
     """Adds sums to what is there."""
     for table, of_table in ((usage_sums, sums), (usage_labels, labels), (waste, wasted)):
-        accumulate(connection, table, [(*place, *counts) for place, counts in sorted(of_table.items())])
+        accumulate(connection, table, ((*place, *counts) for place, counts in sorted(of_table.items())))
 
 
 def report(connection: Connection, by: By, span: Span) -> list[Group]:
