@@ -82,6 +82,14 @@ async def test_who_writes_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
+async def test_two_that_begin_in_one_millisecond_are_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.journal.writer.time.time_ns", lambda: 1_795_750_148_356_000_000)
+    for number in (1, 2):
+        async with writing(tmp_path) as journal:
+            put(journal, number)
+    assert ids(tmp_path) == ["r1", "r2"]
+
+
 async def test_a_full_share_refuses_promises_and_keeps_those_that_were_made(tmp_path: Path) -> None:
     share = 2 * MIB
     async with writing(tmp_path, max_size=share) as journal:

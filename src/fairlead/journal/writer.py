@@ -8,6 +8,7 @@ its own. What the disk fails to do is never tried again: nobody knows what it ke
 
 import asyncio
 import errno
+import itertools
 import logging
 import os
 import time
@@ -29,6 +30,8 @@ LOOK_AGAIN = 0.25
 """Seconds after which it is worth asking again for room that there was not."""
 BROKEN = frozenset({errno.EIO, errno.EROFS})
 """A disk that says this will not get better by waiting."""
+_begun_here = itertools.count(1)
+"""Numbers the files of this process: two that begin in one millisecond have two names."""
 
 
 def end_process(error: OSError) -> None:
@@ -64,7 +67,6 @@ class Journal:
         self._room = 0
         """Bytes of the segment that are not written yet."""
         self._promised = 0
-        self._opened = 0
         self._opened_at = 0.0
         self._aging: asyncio.TimerHandle | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -181,8 +183,7 @@ class Journal:
 
     def _begin(self, size: int) -> Segment:
         """A new file with room for `size` bytes. Raises OSError; then the one before stays."""
-        self._opened += 1
-        name = f"{self._kind}-{time.time_ns() // 1_000_000}-{os.getpid()}-{self._opened}.journal"
+        name = f"{self._kind}-{time.time_ns() // 1_000_000}-{os.getpid()}-{next(_begun_here)}.journal"
         self._segment = segment = Segment(self._folder / name, size)
         self._room = size
         self._opened_at = self._loop.time()
