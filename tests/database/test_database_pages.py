@@ -83,6 +83,7 @@ def test_pages_are_those_of_a_filtered_list(
         requests.add(connection, records[len(records) // 2 :])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "STRETCH", stretch)
+        patch.setattr(pages, "APART", stretch)
         patch.setattr(pages, "FEW", few)
         found = list(turned(database, wanted, limit, (n * tick for n in count())))
     lines = [line for page in found for line in page.lines]
@@ -103,6 +104,7 @@ def facts(one: pages.Line | RequestRecord) -> tuple[object, ...]:
 def test_a_page_whose_time_is_up_goes_on_where_it_stopped(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Much of each filtered value and nothing of both: pages are empty, short in time, and come to an end."""
     monkeypatch.setattr(pages, "STRETCH", 10)
+    monkeypatch.setattr(pages, "APART", 10)
     monkeypatch.setattr(pages, "FEW", 10)
     records = [
         RequestRecord(id=f"r{n}", at=START + n, tenant=("acme", "globex")[n % 2], key=("k1", "k2")[n % 2])

@@ -19,6 +19,8 @@ FEW = 2000
 """Rows that are looked at without looking at the clock."""
 STRETCH = 5000
 """Rows between two looks at the clock."""
+APART = 1000
+"""The same where the rows lie apart from what is followed, and each is looked up for itself."""
 ENOUGH = 0.1
 """Seconds of searching after which a page ends with what it has."""
 COLUMNS = {
@@ -96,6 +98,10 @@ class _Lead(msgspec.Struct, frozen=True):
 
     condition: ColumnElement[bool]
     table: Any = requests
+
+    @property
+    def stretch(self) -> int:
+        return STRETCH if self.table is requests else APART
 
     def places(self, since: float | None, until: float | None) -> Select[Any]:
         at = self.table.c.at
@@ -182,7 +188,7 @@ def _rarest(connection: Connection, leads: dict[str, _Lead], wanted: Filter) -> 
 def _edge(connection: Connection, lead: _Lead, wanted: Filter, after: Place | None) -> Place | None:
     """Up to where one stretch goes; None: to the end."""
     query = lead.places(wanted.since, wanted.until).where(*_between(lead.table, after, None))
-    found = connection.execute(_newest_first(query, lead.table).offset(STRETCH - 1).limit(1)).one_or_none()
+    found = connection.execute(_newest_first(query, lead.table).offset(lead.stretch - 1).limit(1)).one_or_none()
     return None if found is None else (found.at, found.number)
 
 
@@ -190,7 +196,7 @@ def _rows(lead: _Lead, rest: list[ColumnElement[bool]], places: Select[Any], mos
     """The rows at these places that pass the rest; of another table, no more places are looked at than can matter."""
     names = [requests.c[name] for name in Line.__struct_fields__ if name != "at"]
     if lead.table is not requests:
-        few = _newest_first(places, lead.table).limit(STRETCH if rest else most).subquery()
+        few = _newest_first(places, lead.table).limit(lead.stretch if rest else most).subquery()
         there = and_(few.c.at == requests.c.at, few.c.number == requests.c.number)
         places = select(requests.c.at, requests.c.number).join(few, there)
     return _newest_first(places.add_columns(*names).where(*rest), requests).limit(most)
