@@ -1,0 +1,92 @@
+"""Random durations and sizes: a few well-known distributions, and one that is what was measured.
+
+Values only; chance is a passed `random.Random`. It must not know what is drawn.
+"""
+
+from collections.abc import Iterable
+from math import exp, log
+from random import Random
+
+import msgspec
+
+Z99 = 2.3263478740408408
+"""The standard normal distribution's 0.99 quantile."""
+POINTS = 1024
+"""Quantiles that are kept of what was measured."""
+
+
+class Fixed(msgspec.Struct, frozen=True):
+    value: float
+
+    @property
+    def mean(self) -> float:
+        return self.value
+
+    def draw(self, rng: Random) -> float:
+        del rng
+        return self.value
+
+
+class LogNormal(msgspec.Struct, frozen=True):
+    """The exponential of a normal distribution; `sigma` is that one's deviation."""
+
+    median: float
+    sigma: float
+
+    @property
+    def mean(self) -> float:
+        return self.median * exp(self.sigma * self.sigma / 2)
+
+    def draw(self, rng: Random) -> float:
+        return self.median * exp(self.sigma * rng.gauss(0.0, 1.0))
+
+
+class Gamma(msgspec.Struct, frozen=True):
+    """`shape` 1 is the exponential distribution; the larger, the narrower."""
+
+    mean: float
+    shape: float
+
+    def draw(self, rng: Random) -> float:
+        if self.shape == 1.0:
+            return rng.expovariate(1.0) * self.mean
+        return rng.gammavariate(self.shape, self.mean / self.shape)
+
+
+class Empirical(msgspec.Struct, frozen=True):
+    """What was measured: a straight line between each two of these values, which are sorted."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        first, *_, last = self.values
+        return (sum(self.values) - (first + last) / 2) / (len(self.values) - 1)
+
+    def draw(self, rng: Random) -> float:
+        place = rng.random() * (len(self.values) - 1)
+        low = int(place)
+        below, above = self.values[low], self.values[low + 1]
+        return below + (above - below) * (place - low)
+
+
+Distribution = Fixed | LogNormal | Gamma | Empirical
+
+
+def log_normal(median: float, p99: float) -> LogNormal | Fixed:
+    """The log-normal distribution with these two quantiles. Raises ValueError where the second is the smaller."""
+    if p99 < median:
+        raise ValueError(f"its 99th percentile ({p99:g}) is below its median ({median:g})")
+    return LogNormal(median, log(p99 / median) / Z99) if p99 > median else Fixed(median)
+
+
+def empirical(measured: Iterable[float]) -> Empirical | Fixed:
+    """What was measured, in bounded space. Raises ValueError where that is nothing."""
+    ordered = sorted(measured)
+    if not ordered:
+        raise ValueError("nothing was measured")
+    if ordered[0] == ordered[-1]:
+        return Fixed(ordered[0])
+    last = len(ordered) - 1
+    points = min(len(ordered), POINTS)
+    return Empirical(tuple([ordered[round(index * last / (points - 1))] for index in range(points)]))
