@@ -22,6 +22,7 @@ FLOORS = {
     "gateway": 3,
     "control": 3,
     "fakes": 3,
+    "simulator": 3,
     "supervisor": 3,
     "cli": 4,
     "__main__": 5,

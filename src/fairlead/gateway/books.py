@@ -34,7 +34,7 @@ from fairlead.journal import CONTENT
 from fairlead.journal import PLAIN as PLAIN_ROOM
 from fairlead.journal.note import Note, encode_note
 from fairlead.policy.demands import taken
-from fairlead.policy.estimate import Amounts, Estimate, partial, rough, spent
+from fairlead.policy.estimate import MAY_BE_CHARGED, Amounts, Estimate, partial, rough, spent
 from fairlead.policy.routes import served_model
 from fairlead.policy.select import NO_NEEDS, Needs, untried
 from fairlead.state.channel import Notice
@@ -42,8 +42,6 @@ from fairlead.state.port import Hold, Settlement
 from fairlead.telemetry import trace_context
 
 NOTHING = spent(None, None)
-MAY_BE_CHARGED = frozenset({"timeout", "cut", "protocol"})
-"""Failures of attempts that the provider may have worked on, and may charge."""
 NOBODY: dict[str, str] = {}
 PLAIN = "/.:@-_"
 """What a client's model name may put into a header as it is, besides letters and digits."""

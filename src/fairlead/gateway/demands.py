@@ -20,6 +20,7 @@ from fairlead.tokens.estimator import Way, estimated, shown, vocabularies, ways
 if TYPE_CHECKING:
     from fairlead.gateway.books import Books
 
+
 class Demands:
     """The rules of one snapshot, and what counts a request against them."""
 
@@ -81,7 +82,3 @@ def _limits(snapshot: Snapshot) -> Iterator[Limit]:
     for holders in (snapshot.tiers.values(), snapshot.tenants.values(), snapshot.keys.values(), snapshot.scoped):
         for holder in holders:
             yield from holder.limits
-
-
-def is_hard_budget(rule: Rule) -> bool:
-    return rule.unit == "money" and rule.hard

@@ -15,7 +15,7 @@ from fairlead.canonical.routing import Failed, Route, Snapshot, Trace, Try
 from fairlead.canonical.tenants import Tenant, VirtualKey
 from fairlead.gateway.callers import Callers
 from fairlead.gateway.calls import Calls
-from fairlead.gateway.demands import Demands, is_hard_budget
+from fairlead.gateway.demands import Demands
 from fairlead.gateway.holds import Holds
 from fairlead.gateway.said import said_metadata
 from fairlead.gateway.texts import Texts
@@ -23,6 +23,7 @@ from fairlead.gateway.upstream import Request
 from fairlead.http.client import Client
 from fairlead.journal import CONTENT, Journal
 from fairlead.policy.attempts import Plan
+from fairlead.policy.demands import is_hard_budget
 from fairlead.policy.health import Fleet
 from fairlead.policy.routes import Routes, covers
 from fairlead.policy.select import Needs, for_tenant, resting

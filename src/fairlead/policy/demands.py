@@ -49,3 +49,7 @@ def limited(deployment: str, standings: Sequence[Standing], now: float) -> Faile
     waits = [standing.wait for standing in standings]
     wait = None if NEVER in waits else max(waits) / SECOND
     return Failed(at=now, kind="limited", retry_after=wait, reason=f"a limit on {deployment}")
+
+
+def is_hard_budget(rule: Rule) -> bool:
+    return rule.unit == "money" and rule.hard

@@ -3,12 +3,15 @@
 Values only; chance is a passed `random.Random`. It must not know what is drawn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from math import exp, log
 from random import Random
 
 import msgspec
 
+Sampler = Callable[[], float]
+"""Gives one value after the other."""
 Z99 = 2.3263478740408408
 """The standard normal distribution's 0.99 quantile."""
 POINTS = 1024
@@ -22,9 +25,9 @@ class Fixed(msgspec.Struct, frozen=True):
     def mean(self) -> float:
         return self.value
 
-    def draw(self, rng: Random) -> float:
+    def sampler(self, rng: Random) -> Sampler:
         del rng
-        return self.value
+        return lambda: self.value
 
 
 class LogNormal(msgspec.Struct, frozen=True):
@@ -37,8 +40,9 @@ class LogNormal(msgspec.Struct, frozen=True):
     def mean(self) -> float:
         return self.median * exp(self.sigma * self.sigma / 2)
 
-    def draw(self, rng: Random) -> float:
-        return self.median * exp(self.sigma * rng.gauss(0.0, 1.0))
+    def sampler(self, rng: Random) -> Sampler:
+        median, sigma, gauss = self.median, self.sigma, rng.gauss
+        return lambda: median * exp(gauss(0.0, sigma))
 
 
 class Gamma(msgspec.Struct, frozen=True):
@@ -47,10 +51,10 @@ class Gamma(msgspec.Struct, frozen=True):
     mean: float
     shape: float
 
-    def draw(self, rng: Random) -> float:
+    def sampler(self, rng: Random) -> Sampler:
         if self.shape == 1.0:
-            return rng.expovariate(1.0) * self.mean
-        return rng.gammavariate(self.shape, self.mean / self.shape)
+            return partial(rng.expovariate, 1.0 / self.mean)
+        return partial(rng.gammavariate, self.shape, self.mean / self.shape)
 
 
 class Empirical(msgspec.Struct, frozen=True):
@@ -63,11 +67,15 @@ class Empirical(msgspec.Struct, frozen=True):
         first, *_, last = self.values
         return (sum(self.values) - (first + last) / 2) / (len(self.values) - 1)
 
-    def draw(self, rng: Random) -> float:
-        place = rng.random() * (len(self.values) - 1)
-        low = int(place)
-        below, above = self.values[low], self.values[low + 1]
-        return below + (above - below) * (place - low)
+    def sampler(self, rng: Random) -> Sampler:
+        values, last = self.values, len(self.values) - 1
+
+        def draw() -> float:
+            place = rng.random() * last
+            low = int(place)
+            return values[low] + (values[low + 1] - values[low]) * (place - low)
+
+        return draw
 
 
 Distribution = Fixed | LogNormal | Gamma | Empirical

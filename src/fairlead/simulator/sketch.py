@@ -1,0 +1,65 @@
+"""Quantiles of a stream in bounded memory, to a known relative error.
+
+DDSketch: C. Masson, J. E. Rim and H. K. Lee, "DDSketch: A fast and fully-mergeable quantile sketch with relative-error
+guarantees", VLDB 2019. A value counts in the bucket of its logarithm; a bucket's width is what the error may be.
+"""
+
+from collections.abc import Iterable
+from math import exp, log
+
+ERROR = 0.005
+"""The relative error of a quantile, at most."""
+SMALLEST = 1e-6
+"""What is smaller counts as nothing."""
+_WIDTH = log((1 + ERROR) / (1 - ERROR))
+
+
+class Sketch:
+    """Values that are not negative, as counts by bucket."""
+
+    __slots__ = ("buckets", "count", "none", "total")
+
+    def __init__(self) -> None:
+        self.buckets: dict[int, int] = {}
+        self.none = 0
+        """Values that count as nothing."""
+        self.count = 0
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        self.count += 1
+        self.total += value
+        if value < SMALLEST:
+            self.none += 1
+            return
+        bucket = int(log(value) / _WIDTH + 1e6)  # moved up, so that cutting off rounds down
+        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count if self.count else 0.0
+
+    def quantile(self, share: float) -> float:
+        """The value below which this share lies; 0 where there is none."""
+        rank = share * (self.count - 1) - self.none
+        if rank < 0 or not self.buckets:
+            return 0.0
+        seen = 0
+        bucket = 0
+        for bucket in sorted(self.buckets):
+            seen += self.buckets[bucket]
+            if seen > rank:
+                break
+        return exp((bucket - 1e6 + 0.5) * _WIDTH)
+
+
+def merged(sketches: Iterable[Sketch]) -> Sketch:
+    """What all of them have seen."""
+    result = Sketch()
+    for sketch in sketches:
+        result.count += sketch.count
+        result.total += sketch.total
+        result.none += sketch.none
+        for bucket, count in sketch.buckets.items():
+            result.buckets[bucket] = result.buckets.get(bucket, 0) + count
+    return result

@@ -1,0 +1,308 @@
+"""The simulator: requests go through the workers' own policy under a virtual clock. Read this first.
+
+`life` is steps 5 to 10 of a chat request (docs/design.md) without its bytes: it makes the attempts that policy wants
+and yields the instant at which it goes on; `run` is the clock. It must not know how providers misbehave, nor how
+figures are told.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from heapq import heappop, heappush, heapreplace
+from itertools import islice
+from random import Random
+
+import msgspec
+
+from fairlead.canonical.limits import SECOND, Demand, Rule
+from fairlead.canonical.routing import Answered, Deployment, Failed, Route, Snapshot, Try
+from fairlead.canonical.usage import Usage
+from fairlead.policy.attempts import Plan, attempts
+from fairlead.policy.demands import counts, demands, is_hard_budget, limited, taken, tightest
+from fairlead.policy.estimate import MAY_BE_CHARGED, Estimate, Terms, estimate, spent, terms
+from fairlead.policy.health import Fleet
+from fairlead.policy.rates import Rates, parts, rates
+from fairlead.policy.routes import Routes
+from fairlead.policy.rules import Rules
+from fairlead.policy.select import Needs, consider, for_tenant
+from fairlead.simulator.counts import Counts, Held
+from fairlead.simulator.measures import Measures
+from fairlead.simulator.providers import Played, Provider
+from fairlead.simulator.traffic import Arrival, Sender
+
+Life = Generator[float, None, None]
+"""Yields the instant at which it goes on, and is not resumed before."""
+TELL_EVERY = 1024
+"""Requests between two words on how far a simulation is."""
+
+
+class Way(msgspec.Struct, frozen=True, gc=False):
+    """What a sender's requests for a model meet; made once for all of them."""
+
+    route: Route
+    needs: Needs
+    best: int
+    """The best rank of the deployments that can serve them; an answer from a worse one is a fallback's."""
+    terms: tuple[Terms, ...]
+
+
+class Trial:
+    """One configuration in one world.
+
+    `providers` are by deployment. `begins` is the wall clock at instant 0, in Unix seconds: prices and the periods of
+    budgets are those of then. Budgets begin unspent.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        providers: dict[str, Provider],
+        senders: Sequence[Sender],
+        measures: Measures,
+        *,
+        rng: Random,
+        begins: float,
+    ) -> None:
+        self.snapshot = snapshot
+        self.providers = providers
+        self.senders = tuple(senders)
+        self.measures = measures
+        self.rng = rng
+        self.rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
+        self.counts = Counts()
+        self.fleets = [Fleet(rng) for _ in range(snapshot.server.workers)]
+        """Workers learn apart, as real ones do."""
+        self._begins = begins
+        self._routes = Routes(snapshot.routes, snapshot.facts)
+        self._ways: dict[tuple[int, str], Way | None] = {}
+        self._rates: dict[str, Rates | None] = {}
+
+    def way(self, sender: int, model: str) -> Way | None:
+        """What this sender's requests for this model meet; None: no route serves it."""
+        place = (sender, model)
+        if place not in self._ways:
+            self._ways[place] = self._way(self.senders[sender], model)
+        return self._ways[place]
+
+    def rates_of(self, deployment: Deployment) -> Rates | None:
+        """What a deployment charges; None: nobody knows, or nothing."""
+        if deployment.name not in self._rates:
+            price = deployment.price
+            self._rates[deployment.name] = None if price is None else rates(price.at(self._begins) or price)
+        return self._rates[deployment.name]
+
+    def micros(self, now: float) -> int:
+        """The time of limits and budgets."""
+        return int((self._begins + now) * SECOND)
+
+    def _way(self, sender: Sender, model: str) -> Way | None:
+        route = self._routes.find(model)
+        if route is None:
+            return None
+        needs = for_tenant(Needs(), self.snapshot.tenants.get(sender.key.tenant))
+        usable, _ = consider(route, Fleet(self.rng), 0.0, needs=needs)
+        best = usable[0].rank if usable else 0
+        return Way(route, needs, best, tuple(dict.fromkeys(terms(choice.deployment) for choice in route.choices)))
+
+
+def run(
+    trial: Trial, arriving: Iterable[Arrival], total: int, tell: Callable[[int], None] = lambda _: None
+) -> Measures:
+    """Plays the first `total` arrivals to their end; `tell` hears now and then how many have come."""
+    under_way: list[tuple[float, int, Life]] = []
+    for number, arrival in enumerate(islice(arriving, total)):
+        while under_way and under_way[0][0] <= arrival.at:
+            _go_on(under_way)
+        going = life(trial, number, arrival)
+        wakes = next(going, None)
+        if wakes is not None:
+            heappush(under_way, (wakes, number, going))
+        if number % TELL_EVERY == 0:
+            tell(number)
+    while under_way:
+        trial.measures.until = under_way[0][0]
+        _go_on(under_way)
+    return trial.measures
+
+
+def _go_on(under_way: list[tuple[float, int, Life]]) -> None:
+    """The next of those under way goes on, at its instant."""
+    _, number, going = under_way[0]
+    wakes = next(going, None)
+    if wakes is None:
+        heappop(under_way)
+    else:
+        heapreplace(under_way, (wakes, number, going))
+
+
+def life(trial: Trial, number: int, arrival: Arrival) -> Life:
+    """One request, from its arrival to the end of its answer."""
+    visit = Visit(trial, number, arrival)
+    plan = visit.admitted()
+    if plan is None:
+        return
+    given = attempts(plan, arrival.at, arrival.at + plan.route.timeouts.total)
+    now, played = arrival.at, None
+    step = next(given, None)
+    while step is not None:
+        if step.start_at > now:
+            now = step.start_at
+            yield now
+        played = visit.begin(step, now)
+        now = played.outcome.at
+        yield now
+        visit.learn(step, played)
+        try:
+            following = given.send(played.outcome)
+        except StopIteration:
+            following = None
+        visit.learned(step, now)
+        step = following
+    if played is not None and played.ends > now:
+        now = played.ends
+        yield now
+    visit.close(played, now)
+
+
+class Visit:
+    """The books of one request."""
+
+    __slots__ = (
+        "_arrival", "_batch", "_estimate", "_first", "_fleet", "_held", "_last", "_own", "_retried", "_served",
+        "_tally", "_trial", "_tried_at", "_way", "_worker",
+    )  # fmt: skip
+
+    def __init__(self, trial: Trial, number: int, arrival: Arrival) -> None:
+        self._trial = trial
+        self._arrival = arrival
+        self._batch, self._tally = trial.measures.arrives(number, arrival)
+        self._worker = 0 if len(trial.fleets) == 1 else trial.rng.randrange(len(trial.fleets))
+        self._fleet = trial.fleets[self._worker]
+        self._held: list[Held] = []
+        self._own = 0
+        """How many of them are the request's own, and not its attempt's."""
+        self._estimate: Estimate | None = None
+        self._first = self._last = ""
+        self._served: Try | None = None
+        self._retried = False
+
+    def admitted(self) -> Plan | None:
+        """The route is found, and limits and budgets hold what the request may take; None: it is refused."""
+        trial, arrival = self._trial, self._arrival
+        way = trial.way(arrival.sender, arrival.model)
+        if way is None:
+            trial.measures.refuse(self._tally, arrival, "model_not_found")
+            return None
+        self._way = way
+        needs, key = way.needs, trial.senders[arrival.sender].key
+        rules = trial.rules.of(key, arrival.model, key.user or arrival.user, key.tags)
+        if rules:
+            wanted = self._demands(rules)
+            held, standings = trial.counts.reserve(wanted, trial.micros(arrival.at))
+            if held is None:
+                trial.measures.refuse(self._tally, arrival, tightest(wanted, standings)[0].rule.label)
+                return None
+            self._held.append(held)
+            self._own = 1
+            if any(is_hard_budget(rule) for rule in rules):
+                needs = msgspec.structs.replace(needs, priced=True)
+        if way.route.select == "sticky":
+            needs = msgspec.structs.replace(needs, session=arrival.user)
+        return Plan(way.route, self._fleet, trial.rng, needs)
+
+    def begin(self, step: Try, now: float) -> Played:
+        """An attempt starts; gives what it will come to."""
+        name, busy = step.deployment.name, self._fleet.busy
+        self._tally.attempts += 1
+        if name == self._last:
+            self._tally.retries += 1
+            self._retried = True
+        self._first = self._first or name
+        self._last = name
+        self._tried_at = now
+        busy[name] = busy.get(name, 0) + 1
+        if self._trial.rules.limits_deployments and (refusal := self._refusal(name, now)):
+            return Played(refusal, now)
+        return self._trial.providers[name].play(self._arrival, now, self._way.route.timeouts, step.deadline)
+
+    def learn(self, step: Try, played: Played) -> None:
+        """The attempt came to something; health has not learned it yet."""
+        deployment, outcome = step.deployment, played.outcome
+        self._trial.measures.seen[deployment.name].attempt(self._tried_at, outcome, played.waited)
+        if isinstance(outcome, Answered):
+            self._served = step
+            return
+        self._fleet.busy[deployment.name] -= 1
+        if outcome.kind in MAY_BE_CHARGED:
+            self._pay(deployment, Usage(input=self._arrival.prompt), wasted=True)
+        self._settle(self._own, None, deployment, outcome.at)
+
+    def learned(self, step: Try, now: float) -> None:
+        """Health has learned it; notes where it now leaves the deployment alone."""
+        name = step.deployment.name
+        if name in self._fleet.troubled:
+            self._trial.measures.seen[name].learned(self._worker, self._fleet.health[name], now)
+
+    def close(self, played: Played | None, now: float) -> None:
+        """The request is over: what it came to is counted, and what it held is settled."""
+        tally, arrival, served = self._tally, self._arrival, self._served
+        tally.retried += self._retried
+        if served is None or played is None:
+            tally.failed += 1
+            self._trial.measures.lost.add(arrival.at)
+            self._settle(0, None, None, now)
+            return
+        deployment = served.deployment
+        self._fleet.busy[deployment.name] -= 1
+        output = int(arrival.answer * played.part) or 1
+        usage = Usage(input=arrival.prompt, output=output)
+        self._pay(deployment, usage, wasted=played.broken)
+        self._settle(0, usage, deployment, now)
+        if played.broken:
+            tally.cut += 1
+            self._trial.measures.lost.add(arrival.at)
+            return
+        tally.answered += 1
+        tally.input += arrival.prompt
+        tally.output += output
+        tally.fallbacks += deployment.name != self._first or served.choice.rank > self._way.best
+        batch = self._batch
+        batch.latency.add(now - arrival.at)
+        batch.first_token.add(played.outcome.at - arrival.at)
+        batch.added.add(self._tried_at - arrival.at)
+
+    def _refusal(self, deployment: str, now: float) -> Failed | None:
+        """Holds what an attempt asks of its deployment's own limits; or the failure that sends it elsewhere."""
+        rules = self._trial.rules.of_deployment(deployment)
+        if not rules:
+            return None
+        held, standings = self._trial.counts.reserve(self._demands(rules), self._trial.micros(now))
+        if held is None:
+            return limited(deployment, standings, now)
+        self._held.append(held)
+        return None
+
+    def _demands(self, rules: Sequence[Rule]) -> tuple[Demand, ...]:
+        if self._estimate is None and counts(rules):
+            offers = [(self._arrival.prompt, term) for term in self._way.terms]
+            self._estimate = estimate(offers, self._said())
+        return demands(rules, self._estimate, self._said())
+
+    def _said(self) -> int | None:
+        """What the request says of the longest answer."""
+        return self._trial.senders[self._arrival.sender].max_tokens
+
+    def _settle(self, first: int, usage: Usage | None, served: Deployment | None, now: float) -> None:
+        """The end of all holds from the `first` on."""
+        if len(self._held) > first:
+            used = spent(usage, self._trial.rates_of(served) if served else None)
+            at = self._trial.micros(now)
+            for held in self._held[first:]:
+                self._trial.counts.settle(held, [taken(demand, used) for demand in held[0]], at)
+            del self._held[first:]
+
+    def _pay(self, deployment: Deployment, usage: Usage, *, wasted: bool) -> None:
+        found = self._trial.rates_of(deployment)
+        if found is not None:
+            dollars = parts(usage, found.of(usage)) / found.parts / 1e6
+            self._tally.cost += dollars
+            if wasted:
+                self._tally.wasted += dollars
