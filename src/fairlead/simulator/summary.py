@@ -5,6 +5,7 @@ milliseconds, costs are US dollars per thousand requests. It must not know how a
 """
 
 from collections.abc import Callable, Sequence
+
 import msgspec
 
 from fairlead.simulator.measures import Batch, Line, Measures, Seen, Tally
