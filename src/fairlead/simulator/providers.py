@@ -19,6 +19,8 @@ from fairlead.simulator.chance import Distribution
 from fairlead.simulator.faults import Fault, Struck
 from fairlead.simulator.traffic import Arrival
 
+KEPT = 100
+"""The times of trouble that are remembered, for who wants to see them."""
 OVERLOADED = Fault(kind="overloaded", status=503)
 
 
@@ -56,8 +58,7 @@ class Trouble:
 
     def __init__(self, struck: Struck, calm: float, lasting: float, rng: Random) -> None:
         self.struck = struck
-        self.spans: deque[tuple[float, float]] = deque(maxlen=100)
-        """The latest times of trouble."""
+        self._over: deque[tuple[float, float]] = deque(maxlen=KEPT)
         self._calm = calm
         self._lasting = lasting
         self._rng = rng
@@ -67,10 +68,14 @@ class Trouble:
     def is_on(self, now: float) -> bool:
         """Whether there is trouble at `now`, no earlier than the last instant that was asked for."""
         while now >= self._ends:
-            self.spans.append((self._begins, self._ends))
+            self._over.append((self._begins, self._ends))
             self._begins = self._ends + self._rng.expovariate(1.0) * self._calm
             self._ends = self._begins + self._rng.expovariate(1.0) * self._lasting
         return now >= self._begins
+
+    def known(self, until: float) -> list[tuple[float, float]]:
+        """The latest times of trouble that began before `until`."""
+        return [*self._over, (self._begins, self._ends)] if self._begins < until else list(self._over)
 
 
 class Provider:
