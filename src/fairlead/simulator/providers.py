@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from heapq import heapreplace
 from random import Random
+from typing import Protocol
 
 import msgspec
 
@@ -78,6 +79,15 @@ class Trouble:
         return [*self._over, (self._begins, self._ends)] if self._begins < until else list(self._over)
 
 
+class Upstream(Protocol):
+    """Whatever attempts are made on."""
+
+    troubles: tuple[Trouble, ...]
+
+    def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
+        """One attempt that begins at `now`, no earlier than the last one. Whoever asks gives up as the gateway does."""
+
+
 class Provider:
     """One synthetic provider."""
 
@@ -137,17 +147,7 @@ class Provider:
             if behavior.queue is not None and self._in_queue(now) >= behavior.queue:
                 return self._refused(OVERLOADED, now, patience)
             waited = self._take_place(now, first + rest, patience if not request.stream else deadline)
-        begins = now + waited + first
-        ends = begins + rest
-        at = begins if request.stream else ends
-        if at >= patience:
-            return Played(Failed(at=patience, kind="timeout"), patience, waited=min(waited, patience - now))
-        if part < 1.0 and not request.stream:
-            return Played(Failed(at=ends, kind="cut", status=200), ends, waited=waited)
-        if ends > deadline:
-            part *= (deadline - begins) / rest
-            ends = deadline
-        return Played(Answered(at=at, first_token=at - now), ends, part, waited)
+        return answer(request, now, patience, deadline, first=first, rest=rest, part=part, waited=waited)
 
     def _refused(self, fault: Fault, now: float, patience: float) -> Played:
         at = now + self._refusal()
@@ -183,6 +183,33 @@ class Provider:
             taken.append((bound, after))
         self._quota = taken
         return 0.0
+
+
+def answer(
+    request: Arrival,
+    now: float,
+    patience: float,
+    deadline: float,
+    *,
+    first: float,
+    rest: float,
+    part: float = 1.0,
+    waited: float = 0.0,
+) -> Played:
+    """What an attempt at `now` comes to, if `part` of an answer comes: after `waited` and `first` seconds its first
+    token, and `rest` seconds later its end. Nobody waits beyond `patience` for the one and `deadline` for the other.
+    """
+    begins = now + waited + first
+    ends = begins + rest
+    at = begins if request.stream else ends
+    if at >= patience:
+        return Played(Failed(at=patience, kind="timeout"), patience, waited=min(waited, patience - now))
+    if part < 1.0 and not request.stream:
+        return Played(Failed(at=ends, kind="cut"), ends, waited=waited)
+    if ends > deadline:
+        part *= (deadline - begins) / rest
+        ends = deadline
+    return Played(Answered(at=at, first_token=at - now), ends, part, waited)
 
 
 def _drawn(faults: tuple[Struck, ...], rng: Random) -> Struck | None:

@@ -15,11 +15,12 @@ from fairlead.canonical.tenants import VirtualKey
 from fairlead.config.problems import did_you_mean
 from fairlead.policy.routes import Routes
 from fairlead.simulator import scenario as written
-from fairlead.simulator.chance import Distribution, Empirical, Fixed, Gamma, log_normal
+from fairlead.simulator.chance import Distribution, Fixed, Gamma, log_normal
 from fairlead.simulator.faults import Struck, fault
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Behavior, Provider, Trouble
-from fairlead.simulator.traffic import HOUR, Arrival, Burst, Sender, Shape, arrivals
+from fairlead.simulator.recorded import Times
+from fairlead.simulator.traffic import HOUR, Arrival, Burst, Sender, Shape, Traffic, arrivals
 from fairlead.simulator.trial import Trial
 
 HOSTED = Behavior(first_token=log_normal(0.4, 2.0), per_token=log_normal(0.012, 0.04), refusal=log_normal(0.08, 0.4))
@@ -32,8 +33,8 @@ ANSWER = log_normal(200, 1200)
 EVERYONE = "*"
 """Every provider, where faults are given."""
 REGION = "region:"
-Measured = Callable[[str, str], Empirical | Fixed]
-"""What a journal (its path) measured of a deployment's first token or of its time per token. Raises ValueError."""
+Measured = Callable[[str], Mapping[str, Times]]
+"""What a journal (its path) measured, by deployment. Raises ValueError where it cannot be read."""
 
 
 class SettingError(Exception):
@@ -55,21 +56,19 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds at instant 0, on a midnight (UTC)."""
 
 
-def trial_of(setting: Setting, measured: Measured) -> tuple[Trial, Iterator[Arrival]]:
-    """The setting, ready to run. Raises SettingError."""
-    snapshot, scenario = setting.snapshot, setting.scenario
-    deployments = _deployments(snapshot)
-    senders = list(_senders(setting))
-    measures = Measures(setting.requests, [sender.name for sender, _ in senders], list(deployments))
+def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None) -> tuple[Trial, Iterable[Arrival]]:
+    """The setting, ready to run; `trace` takes the place of its traffic. Raises SettingError."""
+    deployments = deployments_of(setting.snapshot)
+    traffic = _traffic(setting) if trace is None else trace
     trial = Trial(
-        snapshot,
+        setting.snapshot,
         _providers(setting, deployments, measured),
-        [sender for sender, _ in senders],
-        measures,
+        traffic.senders,
+        Measures(setting.requests, [sender.name for sender in traffic.senders], list(deployments)),
         rng=Random(f"{setting.seed}/policy"),
-        begins=setting.begins + scenario.hour * HOUR,
+        begins=traffic.begins,
     )
-    return trial, arrivals(senders, setting.seed, scenario.hour * HOUR)
+    return trial, traffic.arrivals
 
 
 def distribution(time: written.Time | written.Tokens, where: str) -> Distribution:
@@ -89,8 +88,24 @@ def distribution(time: written.Time | written.Tokens, where: str) -> Distributio
         raise SettingError(f"{where}: {error}") from None
 
 
-def _deployments(snapshot: Snapshot) -> dict[str, Deployment]:
+def deployments_of(snapshot: Snapshot) -> dict[str, Deployment]:
+    """Every deployment of every route, by name."""
     return {choice.deployment.name: choice.deployment for route in snapshot.routes for choice in route.choices}
+
+
+def assumed_of(deployment: Deployment) -> Behavior:
+    """How a provider of which nobody says anything is assumed to behave."""
+    return SELF_HOSTED if deployment.self_hosted else HOSTED
+
+
+def _traffic(setting: Setting) -> Traffic:
+    senders = list(_senders(setting))
+    second = setting.scenario.hour * HOUR
+    return Traffic(
+        senders=tuple(sender for sender, _ in senders),
+        arrivals=arrivals(senders, setting.seed, second),
+        begins=setting.begins + second,
+    )
 
 
 def _providers(setting: Setting, deployments: dict[str, Deployment], measured: Measured) -> dict[str, Provider]:
@@ -116,7 +131,7 @@ def _providers(setting: Setting, deployments: dict[str, Deployment], measured: M
 
 
 def _behavior(given: written.Provider | None, deployment: Deployment, where: str, measured: Measured) -> Behavior:
-    base = SELF_HOSTED if deployment.self_hosted else HOSTED
+    base = assumed_of(deployment)
     if given is None:
         return base
 
@@ -127,10 +142,7 @@ def _behavior(given: written.Provider | None, deployment: Deployment, where: str
             return getattr(base, name)  # type: ignore[no-any-return]
         if told.journal is None:
             return distribution(told, place)
-        try:
-            return measured(told.journal, f"{deployment.name} {name}")
-        except ValueError as error:
-            raise SettingError(f"{place}: {error}") from None
+        return _measured(told.journal, deployment.name, name, place, measured)
 
     return Behavior(
         first_token=time("first_token"),
@@ -141,6 +153,20 @@ def _behavior(given: written.Provider | None, deployment: Deployment, where: str
         capacity=given.capacity,
         queue=given.queue,
     )
+
+
+def _measured(journal: str, deployment: str, name: str, place: str, measured: Measured) -> Distribution:
+    try:
+        known = measured(journal)
+    except ValueError as error:
+        raise SettingError(f"{place}: {error}") from None
+    if deployment not in known:
+        hint = did_you_mean(deployment, known) or f"; it has {', '.join(sorted(known)) or 'no attempts at all'}"
+        raise SettingError(f"{place}: {journal} has no attempt on {deployment!r}{hint}")
+    time: Distribution | None = getattr(known[deployment], name)
+    if time is None:
+        raise SettingError(f"{place}: no attempt on {deployment!r} in {journal} tells its {name}; write another time")
+    return time
 
 
 def _quota(quota: written.Quota) -> Iterator[Limit]:

@@ -5,7 +5,7 @@ and yields the instant at which it goes on; `run` is the clock. It must not know
 figures are told.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from heapq import heappop, heappush, heapreplace
 from itertools import islice
 from random import Random
@@ -14,18 +14,19 @@ import msgspec
 
 from fairlead.canonical.limits import SECOND, Demand, Rule
 from fairlead.canonical.routing import Answered, Deployment, Failed, Route, Snapshot, Try
+from fairlead.canonical.tenants import VirtualKey
 from fairlead.canonical.usage import Usage
 from fairlead.policy.attempts import Plan, attempts
 from fairlead.policy.demands import counts, demands, is_hard_budget, limited, taken, tightest
 from fairlead.policy.estimate import MAY_BE_CHARGED, Estimate, Terms, estimate, spent, terms
 from fairlead.policy.health import Fleet
 from fairlead.policy.rates import Rates, parts, rates
-from fairlead.policy.routes import Routes
+from fairlead.policy.routes import Routes, covers
 from fairlead.policy.rules import Rules
 from fairlead.policy.select import Needs, consider, for_tenant
 from fairlead.simulator.counts import Counts, Held
 from fairlead.simulator.measures import Measures
-from fairlead.simulator.providers import Played, Provider
+from fairlead.simulator.providers import Played, Upstream
 from fairlead.simulator.traffic import Arrival, Sender
 
 Life = Generator[float, None, None]
@@ -54,7 +55,7 @@ class Trial:
     def __init__(
         self,
         snapshot: Snapshot,
-        providers: dict[str, Provider],
+        providers: Mapping[str, Upstream],
         senders: Sequence[Sender],
         measures: Measures,
         *,
@@ -72,11 +73,11 @@ class Trial:
         """Workers learn apart, as real ones do."""
         self._begins = begins
         self._routes = Routes(snapshot.routes, snapshot.facts)
-        self._ways: dict[tuple[int, str], Way | None] = {}
+        self._ways: dict[tuple[int, str], Way | str] = {}
         self._rates: dict[str, Rates | None] = {}
 
-    def way(self, sender: int, model: str) -> Way | None:
-        """What this sender's requests for this model meet; None: no route serves it."""
+    def way(self, sender: int, model: str) -> Way | str:
+        """What this sender's requests for this model meet, or the row of CODES that refuses them."""
         place = (sender, model)
         if place not in self._ways:
             self._ways[place] = self._way(self.senders[sender], model)
@@ -93,14 +94,22 @@ class Trial:
         """The time of limits and budgets."""
         return int((self._begins + now) * SECOND)
 
-    def _way(self, sender: Sender, model: str) -> Way | None:
+    def _way(self, sender: Sender, model: str) -> Way | str:
         route = self._routes.find(model)
         if route is None:
-            return None
+            return "model_not_found"
+        if not self._may_use(sender.key, model, route):
+            return "model_not_allowed"
         needs = for_tenant(Needs(), self.snapshot.tenants.get(sender.key.tenant))
         usable, _ = consider(route, Fleet(self.rng), 0.0, needs=needs)
         best = usable[0].rank if usable else 0
         return Way(route, needs, best, tuple(dict.fromkeys(terms(choice.deployment) for choice in route.choices)))
+
+    def _may_use(self, key: VirtualKey, model: str, route: Route) -> bool:
+        """As `gateway.world` has it."""
+        lists = self.rules.models_of(key)
+        named = not key.routes or route.model in key.routes
+        return named and all(any(covers(pattern, model) for pattern in models) for models in lists)
 
 
 def run(
@@ -188,8 +197,8 @@ class Visit:
         """The route is found, and limits and budgets hold what the request may take; None: it is refused."""
         trial, arrival = self._trial, self._arrival
         way = trial.way(arrival.sender, arrival.model)
-        if way is None:
-            trial.measures.refuse(self._tally, arrival, "model_not_found")
+        if isinstance(way, str):
+            trial.measures.refuse(self._tally, arrival, way)
             return None
         self._way = way
         needs, key = way.needs, trial.senders[arrival.sender].key
@@ -254,6 +263,8 @@ class Visit:
         self._fleet.busy[deployment.name] -= 1
         output = int(arrival.answer * played.part) or 1
         usage = Usage(input=arrival.prompt, output=output)
+        if arrival.usage is not None and not played.broken:
+            usage = arrival.usage
         self._pay(deployment, usage, wasted=played.broken)
         self._settle(0, usage, deployment, now)
         if played.broken:

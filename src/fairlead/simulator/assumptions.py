@@ -1,0 +1,75 @@
+"""What a replay assumes because the journal does not tell it, in sentences. It must not know how a replay goes."""
+
+from collections.abc import Iterator, Sequence
+
+from fairlead.canonical.limits import Limit
+from fairlead.canonical.routing import Snapshot
+from fairlead.simulator.setting import deployments_of
+from fairlead.simulator.trace import Trace, known_keys, named
+
+NAMED = 5
+"""Names that a sentence has before it tells how many more there are."""
+
+
+def assumptions(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
+    """For the trace's requests under this configuration."""
+    yield "a provider answers an attempt as it answered the recorded one nearest in time, however many attempts it gets"
+    yield "an answer has as many tokens as it had, whoever gives it" + (
+        ", and as many of its prompt's tokens are cached" if trace.cached else ""
+    )
+    yield from _of_providers(trace, snapshot)
+    yield from _of_callers(trace, snapshot)
+    if trace.unknown:
+        yield (
+            f"{_requests(trace.unknown)} without a whole answer would have had the median one:"
+            f" {trace.prompt} tokens of prompt where that is not known either, {trace.answer} of answer"
+        )
+    if trace.gone:
+        yield f"the clients that left {_requests(trace.gone)} before the end stay for it"
+
+
+def _of_providers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
+    deployments = deployments_of(snapshot).values()
+    unknown = [one for one in deployments if one.model != "*" and one.name not in trace.histories]
+    for kind, names in (
+        ("hosted", [one.name for one in unknown if not one.self_hosted]),
+        ("self-hosted", [one.name for one in unknown if one.self_hosted]),
+    ):
+        if names:
+            yield f"of {listed(names)} the journal tells nothing: taken for {kind} providers that never fail"
+    for one in deployments:
+        if one.model == "*":
+            yield f"models of {one.name} that the journal tells nothing of are taken for ones that never fail"
+    for name, history in trace.histories.items():
+        if history.is_sample:
+            yield f"of {history.count} attempts on {name} a fair sample stands for all"
+
+
+def _of_callers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
+    known = known_keys(snapshot)
+    unknown = [named(who) for who in trace.callers if who[1] and who[1] not in known]
+    if unknown:
+        yield f"the configuration has no key {listed(unknown)}: bound by the limits of the tenant and of its tags alone"
+    strangers = sorted({tenant for tenant, _ in trace.callers if tenant and tenant not in snapshot.tenants})
+    if strangers:
+        yield f"the configuration has no tenant {listed(strangers)}: without limits"
+    units = {limit.unit for limit in _limits(snapshot)}
+    if "money" in units:
+        yield "budgets begin unspent at the first request"
+    if units - {"requests", "concurrency"}:
+        yield "no request says how long its answer may be, so limits and budgets hold the longest that it can be"
+
+
+def _limits(snapshot: Snapshot) -> Iterator[Limit]:
+    for holder in (*snapshot.tiers.values(), *snapshot.tenants.values(), *snapshot.keys.values(), *snapshot.scoped):
+        yield from holder.limits
+
+
+def _requests(count: int) -> str:
+    return f"{count} request{'s' if count > 1 else ''}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: all of them, or the first and how many more."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
