@@ -61,8 +61,10 @@ def _of_callers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
 
 
 def _limits(snapshot: Snapshot) -> Iterator[Limit]:
-    for holder in (*snapshot.tiers.values(), *snapshot.tenants.values(), *snapshot.keys.values(), *snapshot.scoped):
-        yield from holder.limits
+    yield from (limit for tier in snapshot.tiers.values() for limit in tier.limits)
+    yield from (limit for tenant in snapshot.tenants.values() for limit in tenant.limits)
+    yield from (limit for key in snapshot.keys.values() for limit in key.limits)
+    yield from (limit for scoped in snapshot.scoped for limit in scoped.limits)
 
 
 def _requests(count: int) -> str:

@@ -66,17 +66,21 @@ class RecordedProvider:
 
 
 class ByModel:
-    """A deployment that stands for every model of a provider (`provider/*`), as `of` makes it for the one asked for."""
+    """A deployment that may stand for every model of its provider (`provider/*`): behind each name by which it is
+    `called` for a model is a provider that `known` gives.
+    """
 
-    def __init__(self, of: Callable[[str], Upstream]) -> None:
+    def __init__(self, called: Callable[[str], str], known: Callable[[str], Upstream]) -> None:
         self.troubles: tuple[Trouble, ...] = ()
-        self._of = of
-        self._made: dict[str, Upstream] = {}
+        self._called = called
+        self._known = known
+        self._found: dict[str, Upstream] = {}
 
     def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
-        if request.model not in self._made:
-            self._made[request.model] = self._of(request.model)
-        return self._made[request.model].play(request, now, timeouts, deadline)
+        name = self._called(request.model)
+        if name not in self._found:
+            self._found[name] = self._known(name)
+        return self._found[name].play(request, now, timeouts, deadline)
 
 
 def _part(broke_after: int, tokens: int) -> float:

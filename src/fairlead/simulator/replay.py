@@ -137,8 +137,7 @@ def _witnesses(snapshot: Snapshot, trace: Trace, seed: int) -> Iterator[tuple[st
     for name, deployment in deployments_of(snapshot).items():
         called = partial(_called, deployment)
         known = partial(_provider, deployment, trace, seed)
-        provider = ByModel(lambda model, called=called, known=known: known(called(model)))  # type: ignore[misc]
-        yield name, Witness(provider if deployment.model == "*" else known(name), called)
+        yield name, Witness(ByModel(called, known), called)
 
 
 def _called(deployment: Deployment, asked: str) -> str:
