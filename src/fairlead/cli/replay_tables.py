@@ -37,7 +37,9 @@ def print_difference(found: Difference) -> None:
     _print(("", *heads), [(name, *_cells([figure(side) for side in sides], shape)) for name, figure, shape in FIGURES])
     _print(("ANSWERS BY DEPLOYMENT", *heads), _rows({(name,): count for name, count in found.deployments.items()}))
     _print(("ANSWERS BY MODEL", *heads), _rows({(name,): count for name, count in found.models.items()}))
-    served = {(one.sender, one.asked, one.deployment): one.answers for one in found.served}
+    served: dict[tuple[str, ...], Count] = {
+        (one.sender, one.asked, one.deployment): one.answers for one in found.served
+    }
     _print(("WHO", "ASKED FOR", "SERVED BY", *heads), _rows(served))
     _print(("WHO", "REFUSED BY", *heads), _rows({(one.sender, one.why): one.requests for one in found.refusals}))
     _print(
