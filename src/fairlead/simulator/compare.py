@@ -1,8 +1,8 @@
 """How two simulations of the same requests differ, and whether that is more than chance.
 
-Both had the same arrivals and the same chance, so what was hard for one was hard for the other: the differences batch by
-batch vary much less than the figures do (A. M. Law, "Simulation Modeling and Analysis", sections 10.2 and 11.2: paired
-t intervals under common random numbers). It must not know what makes the two differ.
+Both had the same arrivals and the same chance, so what was hard for one was hard for the other: the differences batch
+by batch vary less than the figures do (A. M. Law, "Simulation Modeling and Analysis", sections 10.2 and 11.2: paired t
+intervals under common random numbers). It must not know what makes the two differ.
 """
 
 from fairlead.simulator.report import Difference

@@ -13,7 +13,7 @@ import msgspec
 from fairlead.canonical.routing import Choice, Route
 from fairlead.config import model
 from fairlead.config.problems import did_you_mean
-from fairlead.config.shape import Record, Scalar, record_of
+from fairlead.config.shape import record_of
 from fairlead.config.units import Unit, number, positive
 from fairlead.simulator.faults import FAULTS, Struck, fault, parse
 from fairlead.simulator.setting import EVERYONE, Setting, SettingError
@@ -73,17 +73,9 @@ def value_of(route: Route, knob: str) -> float:
     return float(value)
 
 
-@cache
 def unit_of(knob: str) -> Unit:
     """How people write a value of one of ROUTE_KNOBS."""
-    shape: Any = record_of(model.Route)
-    for word in ROUTE_KNOBS[knob]:
-        assert isinstance(shape, Record)
-        field = shape.field(word)
-        assert field is not None, f"no {word!r} in {shape.type}"
-        shape = field.shape
-    assert isinstance(shape, Scalar)
-    return shape.unit
+    return _unit(model.Route, ROUTE_KNOBS[knob])
 
 
 def _with_rate(setting: Setting, name: str, text: str) -> Setting | None:
@@ -111,7 +103,7 @@ def _with_weight(setting: Setting, name: str, text: str) -> Setting | None:
     deployment = knob.removeprefix(WEIGHT)
     if deployment == knob or deployment not in _deployments(setting):
         return None
-    value = _read(_weight_unit(), name, text)
+    value = _read(_unit(model.Deployment, ("weight",)), name, text)
     meant = [
         route
         for route in _routes(setting)
@@ -209,10 +201,12 @@ def _read(unit: Unit, name: str, text: str) -> Any:
 
 
 @cache
-def _weight_unit() -> Unit:
-    field = record_of(model.Deployment).field("weight")
-    assert field is not None and isinstance(field.shape, Scalar)
-    return field.shape.unit
+def _unit(section: type[msgspec.Struct], path: tuple[str, ...]) -> Unit:
+    """What the configuration says of the values at a place below a section."""
+    shape: Any = record_of(section)
+    for word in path:
+        shape = shape.field(word).shape
+    return shape.unit  # type: ignore[no-any-return]
 
 
 def _routes(setting: Setting) -> tuple[Route, ...]:

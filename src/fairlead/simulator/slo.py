@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from fairlead.config.problems import did_you_mean
-from fairlead.config.units import format_duration, parse_duration
+from fairlead.config.units import parse_duration
 from fairlead.simulator.report import Judged
 from fairlead.simulator.setting import SettingError
 from fairlead.simulator.statistics import Interval
@@ -96,7 +96,7 @@ def shortfall(target: Target, summary: Summary, sureness: float = 1.0) -> float:
 def shown(value: float, unit: Unit) -> str:
     """A figure as people write it."""
     if unit == "ms":
-        return format_duration(float(f"{value:.4g}") / 1000.0) if abs(value) < inf else str(value)
+        return f"{value:.4g}ms" if abs(value) < 1000.0 else f"{value / 1000.0:.4g}s"
     return f"{value:.5g}"
 
 

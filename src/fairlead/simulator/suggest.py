@@ -29,8 +29,10 @@ FREE = 1e-6
 """US dollars per thousand requests that count as nothing."""
 FEWEST = 2000
 """Requests of a simulation that says anything."""
-Worth = tuple[float, float]
-"""The less, the better."""
+NEARNESS = 10.0
+"""What it is worth, in cost, to come closer to targets that are missed."""
+Worth = tuple[bool, float]
+"""Whether targets are missed, and how much a place costs in one sum. The less, the better."""
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -134,9 +136,8 @@ class _Search:
             short += shortfall(Target(name="success", bound=min(present.success_rate.low, 1 - FREE)), summary, 0.0)
         answered = summary.success_rate.value
         cost = log(summary.cost_per_1000.value / answered + FREE) if answered else inf
-        return round(short, 2), cost + TTFT * log(summary.first_token_ms.p99.value + 1.0) + STEP * self.space.distance(
-            place
-        )
+        wait = log(summary.first_token_ms.p99.value + 1.0)
+        return short > 0.0, NEARNESS * short + cost + TTFT * wait + STEP * self.space.distance(place)
 
     def _descend(self, place: Place) -> Place:
         """Goes on in each direction as long as that is better, until none is or the simulations are spent."""

@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from fairlead.canonical.routing import Route
 from fairlead.simulator.knobs import ROUTE_KNOBS, WEIGHT
 
-Tree = dict[str, "Tree | str"]
+Tree = dict[str, Any]
+"""Texts, and further trees."""
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/-]*")
 
 
@@ -39,9 +41,7 @@ def _put(tree: Tree, path: Sequence[str], text: str) -> None:
     if not rest:
         tree[first] = text
         return
-    below = tree.setdefault(first, {})
-    assert isinstance(below, dict)
-    _put(below, rest, text)
+    _put(tree.setdefault(first, {}), rest, text)
 
 
 def _block(tree: Tree, indent: str) -> Iterator[str]:
