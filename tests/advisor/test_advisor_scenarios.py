@@ -16,12 +16,12 @@ SCENARIOS = [
     # A Python team: LiteLLM fits until its cores cost more than its age is worth.
     ("--stack python --rps 50", "litellm", "status", "one core is enough, and Fairlead, the other one, is unreleased"),
     ("--stack python --rps 400", "litellm", "status", "800 / 152 per core: 6 cores, still less than an unreleased peer"),
-    ("--stack python --rps 900", "fairlead", "cores", "12 cores of LiteLLM against one of Fairlead"),
+    ("--stack python --rps 900 --ops self-hosted", "fairlead", "cores", "12 cores of LiteLLM against one of Fairlead"),
     ("--stack python --rps 2000 --among litellm,bifrost", "bifrost", "scale", "LiteLLM is planned up to 1,000, Bifrost to 2,500"),
     # Exercise 4: LiteLLM or Kong?
-    ("--rps 300 --among litellm,kong", "litellm", "licence", "4 cores are cheaper than Kong's licence"),
-    ("--rps 900 --among litellm,kong", "kong", "cores", "12 cores against 1"),
-    ("--rps 1500 --among litellm,kong", "kong", "scale", "LiteLLM breaks at about 2,000 and is planned for half of it"),
+    ("--ops self-hosted --rps 300 --among litellm,kong", "litellm", "licence", "4 cores are cheaper than Kong's licence"),
+    ("--ops self-hosted --rps 900 --among litellm,kong", "kong", "cores", "12 cores against 1"),
+    ("--ops self-hosted --rps 1500 --among litellm,kong", "kong", "scale", "LiteLLM breaks at about 2,000 and is planned for half of it"),
     # Exercise 3: health care, and its neighbours.
     ("--ops self-hosted --compliance hipaa --require pii,audit --among portkey,kong", "kong", "pii", "Portkey's open build has no PII redaction"),
     ("--ops self-hosted --compliance hipaa --require pii,audit", "bifrost", "audit-proof", "Bifrost Enterprise signs its audit log"),
@@ -37,7 +37,7 @@ SCENARIOS = [
     ("--ops managed --stack vercel", "vercel", "stack", "it is on the platform already"),
     ("--ops managed --require cache --stack javascript", "cloudflare", "licence", "Vercel has no cache; Portkey costs"),
     ("--ops managed --require pii", "openrouter", "edge", "Cloudflare's DLP flags and blocks, it does not redact"),
-    ("--ops managed --data eu", "openrouter", "edge", "eu.openrouter.ai; Vercel has no region for OpenAI"),
+    ("--ops managed --data eu", "openrouter", "features", "eu.openrouter.ai, with guardrails in the same plan; Kong asks for each"),
     ("--ops managed --compliance soc2", "cloudflare", "features", "both are certified; Cloudflare has guardrails and a cache"),
     ("--ops managed --compliance soc2,hipaa", "vercel", "status", "Portkey, the other one, changes owners"),
     # Stacks.
@@ -48,7 +48,7 @@ SCENARIOS = [
     ("--stack go --rps 1000 --ops self-hosted", "bifrost", "stack", "a Go gateway for a Go team"),
     ("--stack kubernetes --data on-premises --require pii", "agentgateway", "stack", "masks by pattern, in the free build"),
     # Scale.
-    ("--ops self-hosted --rps 3000", "agentgateway", "status", "Bifrost's free build is one node: 5,000, planned for 2,500"),
+    ("--ops self-hosted --rps 3000", "agentgateway", "services", "Bifrost is planned for 2,500; Envoy's needs Kubernetes and Envoy Gateway"),
     ("--ops self-hosted --rps 20000", "envoy", "scale", "no other published test reaches 40,000"),
     # Free, and what only one has.
     ("--ops self-hosted --require audit --free", "fairlead", "licence", "every other audit log is behind a licence"),
