@@ -31,12 +31,12 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     """Up to which load the leader leads, and who follows; `to` is empty where no other is shown to hold more."""
 
     gateway: str
-    above_rps: float
+    above_rps: int
     to: str
     rule: str
     because: str
-    latest_rps: float | None
-    """Where head-room over the largest load that it is shown to hold ends; None: no source says."""
+    planned_to: float | None
+    """The load at which the largest that it is shown to hold leaves no head-room; None: no source says."""
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +84,9 @@ def _over_budget(needs: Needs, facts: Facts) -> Conflict:
     caches = [one.title for one in facts.gateways.values() if any(one.has("cache", way) for way in one.ways())]
     return Conflict(
         between=(f"--ttft-p99 {needs.ttft_p99:g}", f"--baseline {needs.baseline or 0:g}"),
-        reason="the baseline alone is over the target, and a gateway adds to it, it never takes away. "
-        "Only an answer from a cache comes sooner, and it moves the 99th percentile only where 99 of 100 requests hit. "
-        f"Caches: {', '.join(caches)}",
+        reason="no gateway can: the baseline alone takes the whole target, and a gateway adds, it never takes away. "
+        "Only an answer from a cache comes sooner, and the 99th percentile falls only where 99 of 100 requests hit. "
+        f"With a cache: {', '.join(caches)}",
         way_out=f"a target over the baseline, such as --ttft-p99 {(needs.baseline or 0) + 20:g}, leaves a gateway "
         "20 ms; or a faster model or provider",
     )
@@ -101,7 +101,7 @@ def _changes(needs: Needs, leader: Ranked | None, facts: Facts, rules: Rules) ->
         then = ranked[0] if ranked else None
         if (then.gateway if then else "") != (leader.gateway if leader else ""):
             name, rule = (then.gateway, then.rule) if then else ("", "")
-            yield Change(change=text, then=name, rule=rule, because=then.because if then else "nobody is left")
+            yield Change(change=text, then=name, rule=rule, because=then.because if then else "")
 
 
 def _variations(needs: Needs, rules: Rules) -> Iterator[tuple[str, Needs]]:
@@ -116,7 +116,10 @@ def _variations(needs: Needs, rules: Rules) -> Iterator[tuple[str, Needs]]:
                 rest = tuple(other for other in value if other != part)
                 yield f"without --{name} {part}", msgspec.structs.replace(needs, **{name: rest})
         elif name not in ("rps", "baseline"):
-            yield f"without --{name.replace('_', '-')}", msgspec.structs.replace(needs, **{name: getattr(nothing, name)})
+            yield (
+                f"without --{name.replace('_', '-')}",
+                msgspec.structs.replace(needs, **{name: getattr(nothing, name)}),
+            )
     for ops in rules.ops:
         if needs.ops is not None and ops != needs.ops:
             yield f"with --ops {ops}", msgspec.structs.replace(needs, ops=ops)
@@ -147,26 +150,25 @@ def _migration(needs: Needs, leader: Ranked, facts: Facts, rules: Rules) -> Migr
         ranked = rank(msgspec.structs.replace(needs, rps=load + 1), facts, rules).ranked
         if not ranked or ranked[0].gateway != leader.gateway:
             then = ranked[0] if ranked else None
-            ceiling = facts.gateways[leader.gateway].fact("ceiling", leader.way)
-            known = ceiling is not None and isinstance(ceiling.value, int | float)
+            ceiling = facts.gateways[leader.gateway].number("ceiling", leader.way)
             return Migration(
                 gateway=leader.gateway,
                 above_rps=load,
                 to=then.gateway if then else "",
                 rule=then.rule if then else "scale",
-                because=then.because if then else "no other is shown to hold more",
-                latest_rps=float(ceiling.value) / rules.head_room if known else None,  # type: ignore[union-attr,arg-type]
+                because=then.because if then else "",
+                planned_to=None if ceiling is None else ceiling / rules.head_room,
             )
     return None
 
 
 def _steps(needs: Needs, facts: Facts, rules: Rules) -> list[int]:
     """The loads at which a gateway takes one more core, or reaches what it is shown to hold."""
-    found = set()
+    found: set[int] = set()
     for gateway in facts.gateways.values():
         for way in gateway.ways():
             for name, times in (("per_core", 20), ("ceiling", 1)):
-                fact = gateway.fact(name, way)
-                if fact is not None and isinstance(fact.value, int | float) and not isinstance(fact.value, bool):
-                    found.update(int(fact.value * count / rules.head_room) for count in range(1, times + 1))
+                figure = gateway.number(name, way)
+                if figure is not None:
+                    found.update(int(figure * count / rules.head_room) for count in range(1, times + 1))
     return sorted(load for load in found if load >= (needs.rps or 0))

@@ -26,6 +26,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         """What is known of it."""
         return self.gateway.fact(name, self.way)
 
+    def number(self, name: str) -> float | None:
+        """The figure that is known of it."""
+        return self.gateway.number(name, self.way)
+
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What a demand says of a case, and the fact that it rests on; None: no source says."""
@@ -69,7 +73,9 @@ def _features(case: Case) -> Iterator[Check]:
         if fact is not None and fact.value:
             yield Check(rule=feature, passed=True, reason=_said(fact), fact=fact)
         else:
-            yield Check(rule=feature, passed=False, reason=_missing(case, case.rules.features[feature], fact), fact=fact)
+            yield Check(
+                rule=feature, passed=False, reason=_missing(case, case.rules.features[feature], fact), fact=fact
+            )
 
 
 def _missing(case: Case, name: str, fact: Fact | None) -> str:
@@ -111,24 +117,23 @@ def _licence(case: Case, checks: list[Check]) -> Iterator[Check]:
 
 
 def _latency(case: Case) -> Iterator[Check]:
-    budget, fact = case.needs.budget, case.fact("overhead")
+    budget, adds, fact = case.needs.budget, case.number("overhead"), case.fact("overhead")
     if budget is None:
         return
     if budget <= 0:
         reason = f"the baseline alone takes {case.needs.baseline:g} ms of {case.needs.ttft_p99:g}"
         yield Check(rule="latency", passed=False, reason=reason, fact=fact)
-    elif fact is not None and isinstance(fact.value, int | float):
-        reason = f"adds {fact.value:g} ms of the {budget:g} that are left"
-        yield Check(rule="latency", passed=fact.value <= budget, reason=reason, fact=fact)
+    elif adds is not None:
+        reason = f"adds {adds:g} ms of the {budget:g} that are left"
+        yield Check(rule="latency", passed=adds <= budget, reason=reason, fact=fact)
 
 
 def _scale(case: Case) -> Iterator[Check]:
-    rps, fact = case.needs.rps, case.fact("ceiling")
-    if rps is None or fact is None or not isinstance(fact.value, int | float):
-        return
-    holds = fact.value / case.rules.head_room
-    reason = f"shown to hold {fact.value:,g} requests/s, planned for {holds:,g} with head-room"
-    yield Check(rule="scale", passed=rps <= holds, reason=reason, fact=fact)
+    rps, ceiling = case.needs.rps, case.number("ceiling")
+    if rps is not None and ceiling is not None:
+        holds = ceiling / case.rules.head_room
+        reason = f"shown to hold {ceiling:,.0f} requests/s, so planned for {holds:,.0f} at most"
+        yield Check(rule="scale", passed=rps <= holds, reason=reason, fact=case.fact("ceiling"))
 
 
 def _said(fact: Fact) -> str:

@@ -73,6 +73,11 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
         found = [fact for fact in self.facts if fact.name == name and way in fact.ways]
         return next((fact for fact in found if fact.decides), found[0] if found else None)
 
+    def number(self, name: str, way: Way) -> float | None:
+        """The figure that decides; None: no source gives one."""
+        fact = self.fact(name, way)
+        return float(fact.value) if fact is not None and isinstance(fact.value, int | float) else None
+
     def ways(self) -> list[Way]:
         """The ways in which it can be run."""
         return [way for way in WAYS if self.has("runs", way)]

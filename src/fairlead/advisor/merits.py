@@ -42,9 +42,10 @@ def reason(rule: str, points: float, text: str, fact: Fact | None) -> Reason:
 
 
 def weigh(case: Case, checks: list[Check]) -> list[Reason]:
-    """All points of a case that has passed its checks."""
+    """All points of a case that has passed its checks; their sum is its score."""
+    start = reason("start", case.rules.start, "every gateway begins here", None)
     merits = [merit for merit in case.rules.merits if not merit.when or _asked(case)[merit.when]]
-    return [found for merit in merits for found in KINDS[merit.kind](merit, case, checks)]
+    return [start, *(found for merit in merits for found in KINDS[merit.kind](merit, case, checks))]
 
 
 def _asked(case: Case) -> dict[str, bool]:
@@ -86,10 +87,10 @@ def _word(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
 
 
 def _scaled(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
-    fact = case.fact(merit.fact)
-    if fact is not None and isinstance(fact.value, int | float):
-        share = min(1.0, fact.value / merit.most)
-        yield reason(merit.rule, merit.points * share, f"{fact.value:g} {fact.title}", fact)
+    count = case.number(merit.fact)
+    if count is not None:
+        share = min(1.0, count / merit.most)
+        yield reason(merit.rule, merit.points * share, f"{count:g} {merit.fact}", case.fact(merit.fact))
 
 
 def _licence(merit: Merit, _: Case, checks: list[Check]) -> Iterator[Reason]:
@@ -107,24 +108,24 @@ def _features(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
 
 
 def _cores(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
-    fact = case.fact(merit.fact)
+    carries = case.number(merit.fact)
     if case.way == "managed":
         return
-    if fact is None or not isinstance(fact.value, int | float):
+    if carries is None:
         yield reason(merit.rule, merit.unknown, "no source says what a core carries: measure it first", None)
         return
-    cores = ceil((case.needs.rps or 0) * case.rules.head_room / fact.value)
-    count = f"{cores} core{'' if cores == 1 else 's'}"
-    yield reason(merit.rule, max(merit.most, merit.points * cores), f"{count} for the load with head-room", fact)
+    cores = ceil((case.needs.rps or 0) * case.rules.head_room / carries)
+    text = f"{cores} core{'' if cores == 1 else 's'} for {case.rules.head_room:g} times the load"
+    yield reason(merit.rule, max(merit.most, merit.points * cores), text, case.fact(merit.fact))
 
 
 def _share(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
-    fact, budget = case.fact(merit.fact), case.needs.budget
-    if fact is None or not isinstance(fact.value, int | float):
+    adds, budget = case.number(merit.fact), case.needs.budget
+    if adds is None:
         yield reason(merit.rule, merit.unknown, "no source says what it adds: measure it first", None)
     elif budget:
-        text = f"adds {fact.value:g} ms of the {budget:g} that are left"
-        yield reason(merit.rule, merit.points * (1 - fact.value / budget), text, fact)
+        text = f"adds {adds:g} ms of the {budget:g} that are left"
+        yield reason(merit.rule, merit.points * (1 - adds / budget), text, case.fact(merit.fact))
 
 
 def _listed(fact: Fact | None) -> tuple[str, ...]:

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 
 class Question(NamedTuple):
-    """A question. `metavar` is empty where the answer is yes or no."""
+    """A question. `metavar` is empty where the answer is yes or no; `after` names the question it depends on."""
 
     name: str
     metavar: str
     text: str
     hint: str
+    after: str = ""
 
     @property
     def flag(self) -> str:
@@ -32,8 +33,16 @@ QUESTIONS = (
         "pii (redaction), jailbreak (detection), topics (allowed), audit, budgets, hard-budgets, cache",
     ),
     Question("ttft_p99", "MS", "How late may the first token come, at the 99th percentile?", "milliseconds"),
-    Question("baseline", "MS", "How late does it come without a gateway?", "milliseconds, the same percentile"),
-    Question("stack", "LIST", "What do you build on?", "python, javascript, go, kubernetes, envoy, kong, cloudflare, vercel"),
+    Question(
+        "baseline",
+        "MS",
+        "How late does it come without a gateway?",
+        "milliseconds, the same percentile",
+        after="ttft_p99",
+    ),
+    Question(
+        "stack", "LIST", "What do you build on?", "python, javascript, go, kubernetes, envoy, kong, cloudflare, vercel"
+    ),
     Question("free", "", "Only what costs nothing to license?", "yes or no"),
     Question("among", "LIST", "Between which gateways are you choosing?", "their names, such as litellm,kong"),
 )

@@ -46,14 +46,16 @@ def rank(needs: Needs, facts: Facts, rules: Rules) -> Ranking:
     for gateway in facts.gateways.values():
         if needs.among and gateway.id not in needs.among:
             continue
-        cases = [Case(needs=needs, gateway=gateway, way=way, rules=rules, titles=facts.titles) for way in gateway.ways()]
+        cases = [
+            Case(needs=needs, gateway=gateway, way=way, rules=rules, titles=facts.titles) for way in gateway.ways()
+        ]
         judged = [(case, judge(case)) for case in cases]
         passed = [_placed(case, checks) for case, checks in judged if all(check.passed for check in checks)]
         if passed:
             placed.append(max(passed, key=lambda one: one.score))
         else:
             fallen.append(_fallen(gateway, judged))
-    placed.sort(key=lambda one: -one.score)
+    placed.sort(key=lambda one: (-one.score, one.title))
     last = max(fallen, key=lambda one: one[0])[1] if fallen else None
     order = [merit.rule for merit in rules.merits]
     decided = [_decided(placed, place, last, order) for place in range(len(placed))]
@@ -67,7 +69,7 @@ def _placed(case: Case, checks: list[Check]) -> Ranked:
         gateway=case.gateway.id,
         title=case.gateway.title,
         way=case.way,
-        score=round(case.rules.start + sum(each.points for each in points), 1),
+        score=round(sum(each.points for each in points), 1),
         rule="",
         because="",
         reasons=[*points, *met],
@@ -98,7 +100,7 @@ def _decided(placed: list[Ranked], place: int, last: Excluded | None, order: lis
     one = placed[place]
     if len(placed) == 1:
         rule = last.rule if last else "only choice"
-        because = f"{rule}: the last other, {last.title}, is out ({last.reason.text})" if last else "nobody else is asked"
+        because = f"{rule}: the last other, {last.title}, is out" if last else "no other is asked"
         return msgspec.structs.replace(one, rule=rule, because=because)
     below = place + 1 < len(placed)
     other = placed[place + 1] if below else placed[place - 1]

@@ -8,7 +8,7 @@ from importlib.resources import files
 from fairlead.advisor import facts, rules
 from fairlead.advisor.advise import advise
 from fairlead.advisor.needs import Needs
-from fairlead.advisor.questions import QUESTIONS
+from fairlead.advisor.questions import QUESTIONS, Question
 from fairlead.cli.advise_answers import answer_to, needs_from
 from fairlead.cli.advise_print import print_advice
 from fairlead.cli.output import print_json
@@ -47,20 +47,25 @@ def tables() -> tuple[facts.Facts, rules.Rules]:
 def _asked(known: facts.Facts, table: rules.Rules) -> Needs:
     """The answers of whoever sits at the terminal, one question after the other; an empty answer is none."""
     print("Return leaves a question open.\n", file=sys.stderr)
-    answers = {}
+    answers: dict[str, str] = {}
     for question in QUESTIONS:
-        while True:
-            print(f"{question.text} ({question.hint}) ", end="", file=sys.stderr, flush=True)
-            typed = sys.stdin.readline()
-            if not typed:
-                raise ValueError("the answers ended; give them as flags, or answer every question (Return: open)")
-            answer = typed.strip()
-            try:
-                if answer:
-                    answer_to(question, answer, table, known)
-                answers[question.name] = answer
-                break
-            except ValueError as error:
-                print(f"  {str(error).removeprefix(f'{question.flag} ')}", file=sys.stderr)
+        if not question.after or answers[question.after]:
+            answers[question.name] = _answer(question, known, table)
     print(file=sys.stderr)
-    return needs_from({name: answer for name, answer in answers.items() if answer}, table, known)
+    return needs_from(answers, table, known)
+
+
+def _answer(question: Question, known: facts.Facts, table: rules.Rules) -> str:
+    """What was typed, asked for again until it can be read."""
+    while True:
+        print(f"{question.text} ({question.hint}) ", end="", file=sys.stderr, flush=True)
+        typed = sys.stdin.readline()
+        answer = typed.strip()
+        if not typed:
+            raise ValueError("the answers ended; give them as flags, or answer every question (Return: open)")
+        try:
+            if answer:
+                answer_to(question, answer, table, known)
+            return answer
+        except ValueError as error:
+            print(f"  {str(error).removeprefix(f'{question.flag} ')}", file=sys.stderr)

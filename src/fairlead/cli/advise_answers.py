@@ -29,12 +29,15 @@ def needs_from(answers: Mapping[str, Any], rules: Rules, facts: Facts) -> Needs:
     mistakes = []
     for question in QUESTIONS:
         answer = answers.get(question.name)
-        if answer in (None, False, ""):
+        if not answer:
             continue
         try:
             read[question.name] = answer_to(question, answer, rules, facts)
         except ValueError as error:
             mistakes.append(str(error))
+        if question.after and not answers.get(question.after):
+            other = question.after.replace("_", "-")
+            mistakes.append(f"{question.flag} {answer}: says nothing without --{other}; give both or neither")
     if mistakes:
         raise ValueError("\n".join(mistakes))
     return Needs(**read)
@@ -49,7 +52,8 @@ def answer_to(question: Question, answer: str | bool, rules: Rules, facts: Facts
     allowed = choices(question.name, rules, facts)
     if question.metavar != "LIST":
         return _choice(question, answer.strip(), allowed)
-    return tuple(_choice(question, part.strip(), allowed) for part in answer.split(",") if part.strip())
+    parts = dict.fromkeys(part.strip() for part in answer.split(",") if part.strip())
+    return tuple(_choice(question, part, allowed) for part in parts)
 
 
 def choices(name: str, rules: Rules, facts: Facts) -> list[str]:

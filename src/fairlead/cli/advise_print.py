@@ -27,7 +27,7 @@ def print_advice(advice: Advice, facts: Facts) -> None:
     if advice.excluded and not advice.conflicts:
         _print_excluded(advice.excluded)
     _print_changes(advice.would_change, facts)
-    if advice.migration:
+    if advice.ranking:
         _print_migration(advice.migration, facts)
 
 
@@ -59,17 +59,28 @@ def _print_changes(changes: list[Change], facts: Facts) -> None:
     if changes:
         print("\nWhat would change this answer:")
     for change in changes:
-        then = f"{facts.gateways[change.then].title} leads" if change.then else "no gateway is left"
-        _item(f"{change.change}: {then} ({change.because})")
+        _item(f"{change.change}: {_leads(change, facts)}")
 
 
-def _print_migration(migration: Migration, facts: Facts) -> None:
-    title = facts.gateways[migration.gateway].title
-    then = facts.gateways[migration.to].title if migration.to else "nobody"
+def _leads(change: Change, facts: Facts) -> str:
+    return f"{facts.gateways[change.then].title} leads ({change.because})" if change.then else "no gateway is left"
+
+
+def _print_migration(migration: Migration | None, facts: Facts) -> None:
     print("\nWhen to migrate:")
-    _item(f"above {migration.above_rps:,g} requests/s {then} leads ({migration.because})")
-    if migration.latest_rps is not None:
-        _item(f"{title} is planned up to {migration.latest_rps:,g}: half of what it is shown to hold")
+    if migration is None:
+        _item("at no load that the facts speak of")
+        return
+    title = facts.gateways[migration.gateway].title
+    if migration.to:
+        then = facts.gateways[migration.to].title
+        _item(f"above {migration.above_rps:,} requests/s to {then} ({migration.because})")
+    else:
+        _item(f"above {migration.above_rps:,} requests/s no gateway of these is shown to hold the load: measure first")
+    if migration.planned_to is not None:
+        _item(
+            f"at {migration.planned_to:,.0f} requests/s at the latest: {title} is not shown to hold more with head-room"
+        )
 
 
 def _item(text: str) -> None:
