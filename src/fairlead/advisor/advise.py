@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from fairlead.advisor.facts import Facts
+from fairlead.advisor.facts import Facts, Gateway, Way
+from fairlead.advisor.merits import Reason, noted, reason
 from fairlead.advisor.needs import Needs
 from fairlead.advisor.ranking import Excluded, Ranked, rank
 from fairlead.advisor.rules import Rules
@@ -36,7 +37,8 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     because: str
     planned_to: float | None
-    """The load at which the largest that it is shown to hold leaves no head-room; None: no source says."""
+    """The load that leaves no head-room under the largest that the leader is shown to hold; None: no source says."""
+    ceiling: Reason | None
 
 
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +86,7 @@ def _over_budget(needs: Needs, facts: Facts) -> Conflict:
     caches = [one.title for one in facts.gateways.values() if any(one.has("cache", way) for way in one.ways())]
     return Conflict(
         between=(f"--ttft-p99 {needs.ttft_p99:g}", f"--baseline {needs.baseline or 0:g}"),
-        reason="no gateway can: the baseline alone takes the whole target, and a gateway adds, it never takes away. "
+        reason="the baseline alone takes the whole target, and a gateway adds to it, it never takes away: none can. "
         "Only an answer from a cache comes sooner, and the 99th percentile falls only where 99 of 100 requests hit. "
         f"With a cache: {', '.join(caches)}",
         way_out=f"a target over the baseline, such as --ttft-p99 {(needs.baseline or 0) + 20:g}, leaves a gateway "
@@ -149,25 +151,30 @@ def _migration(needs: Needs, leader: Ranked, facts: Facts, rules: Rules) -> Migr
     for load in _steps(needs, facts, rules):
         ranked = rank(msgspec.structs.replace(needs, rps=load + 1), facts, rules).ranked
         if not ranked or ranked[0].gateway != leader.gateway:
-            then = ranked[0] if ranked else None
-            ceiling = facts.gateways[leader.gateway].number("ceiling", leader.way)
-            return Migration(
-                gateway=leader.gateway,
-                above_rps=load,
-                to=then.gateway if then else "",
-                rule=then.rule if then else "scale",
-                because=then.because if then else "",
-                planned_to=None if ceiling is None else ceiling / rules.head_room,
-            )
+            return _moved(load, facts.gateways[leader.gateway], leader.way, ranked[:1], rules)
     return None
 
 
+def _moved(load: int, gateway: Gateway, way: Way, then: list[Ranked], rules: Rules) -> Migration:
+    holds, ceiling = gateway.number("ceiling", way), gateway.fact("ceiling", way)
+    return Migration(
+        gateway=gateway.id,
+        above_rps=load,
+        to=then[0].gateway if then else "",
+        rule=then[0].rule if then else "scale",
+        because=then[0].because if then else "",
+        planned_to=None if holds is None else holds / rules.head_room,
+        ceiling=reason("scale", 0, noted(f"shown to hold {holds:,.0f}", ceiling), ceiling) if ceiling else None,
+    )
+
+
 def _steps(needs: Needs, facts: Facts, rules: Rules) -> list[int]:
-    """The loads at which a gateway takes one more core, or reaches what it is shown to hold."""
+    """The loads at which a gateway takes one more core, as long as that costs points, or reaches its ceiling."""
+    cores = max((int(merit.most / merit.points) for merit in rules.merits if merit.kind == "cores"), default=0)
     found: set[int] = set()
     for gateway in facts.gateways.values():
         for way in gateway.ways():
-            for name, times in (("per_core", 20), ("ceiling", 1)):
+            for name, times in (("per_core", cores), ("ceiling", 1)):
                 figure = gateway.number(name, way)
                 if figure is not None:
                     found.update(int(figure * count / rules.head_room) for count in range(1, times + 1))

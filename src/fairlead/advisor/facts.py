@@ -115,15 +115,15 @@ def parse(text: str) -> Facts:
     Raises ValueError where a row is malformed or unsourced, or where rows disagree and none decides with a reason.
     """
     table = msgspec.convert(tomllib.loads(text), _Table)
-    unused = table.sources.keys() - {row.source for product in table.gateways.values() for row in product.facts}
-    if unused:
-        raise ValueError(f"sources of no fact: {', '.join(sorted(unused))}")
     gateways = {}
     for name, product in table.gateways.items():
         facts = tuple(_fact(name, row, table) for row in product.facts)
         gateways[name] = Gateway(id=name, title=product.title, facts=facts)
         for quarrel in _quarrels(gateways[name]):
             raise ValueError(f"{name}: {quarrel}")
+    unused = table.sources.keys() - {row.source for product in table.gateways.values() for row in product.facts}
+    if unused:
+        raise ValueError(f"sources of no fact: {', '.join(sorted(unused))}")
     titles = {name: row.title for name, row in table.names.items()}
     return Facts(version=table.version, gateways=gateways, titles=titles)
 

@@ -62,7 +62,7 @@ def _asked(case: Case) -> dict[str, bool]:
 def _offers(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
     fact = case.fact(merit.fact)
     if fact is not None and fact.value:
-        yield reason(merit.rule, merit.points, _noted(merit.title, fact), fact)
+        yield reason(merit.rule, merit.points, noted(merit.title, fact), fact)
 
 
 def _matches(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
@@ -83,7 +83,7 @@ def _word(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
     fact = case.fact(merit.fact)
     points = merit.words.get(str(fact.value), 0) if fact is not None else 0
     if fact is not None and points:
-        yield reason(merit.rule, points, _noted(str(fact.value), fact), fact)
+        yield reason(merit.rule, points, noted(str(fact.value), fact), fact)
 
 
 def _scaled(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
@@ -132,7 +132,8 @@ def _listed(fact: Fact | None) -> tuple[str, ...]:
     return fact.value if fact is not None and isinstance(fact.value, tuple) else ()
 
 
-def _noted(text: str, fact: Fact) -> str:
+def noted(text: str, fact: Fact) -> str:
+    """The text with what the fact's note adds."""
     return f"{text} ({fact.note})" if fact.note else text
 
 

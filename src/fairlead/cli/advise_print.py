@@ -72,15 +72,14 @@ def _print_migration(migration: Migration | None, facts: Facts) -> None:
         _item("at no load that the facts speak of")
         return
     title = facts.gateways[migration.gateway].title
+    above = f"above {migration.above_rps:,} requests/s"
     if migration.to:
-        then = facts.gateways[migration.to].title
-        _item(f"above {migration.above_rps:,} requests/s to {then} ({migration.because})")
+        _item(f"{above} to {facts.gateways[migration.to].title} ({migration.because})")
     else:
-        _item(f"above {migration.above_rps:,} requests/s no gateway of these is shown to hold the load: measure first")
-    if migration.planned_to is not None:
-        _item(
-            f"at {migration.planned_to:,.0f} requests/s at the latest: {title} is not shown to hold more with head-room"
-        )
+        _item(f"{above} none of these is shown to hold the load with head-room")
+    if migration.planned_to is not None and migration.ceiling is not None:
+        latest = f"at {migration.planned_to:,.0f} requests/s at the latest, for head-room"
+        _item(f"{latest}: {title} is {migration.ceiling.text}{_source(migration.ceiling)}")
 
 
 def _item(text: str) -> None:
