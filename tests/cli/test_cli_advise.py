@@ -100,7 +100,7 @@ def test_json_has_all_that_people_read(capsys: Capture) -> None:
 def test_questions_are_asked_one_by_one_and_again_where_the_answer_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    with typing("300\nmars\nself-hosted\n\n\n\n\n\nno\nlitellm,kong\n", monkeypatch):
+    with typing("300\nmars\nself-hosted\n\n\n\n\n\nperhaps\nno\nlitellm,kong\n", monkeypatch):
         assert main(["advise"]) == 0
     out, err = capsys.readouterr()
     assert "Asked: --rps 300 --ops self-hosted --among litellm,kong." in out
@@ -108,6 +108,7 @@ def test_questions_are_asked_one_by_one_and_again_where_the_answer_is_wrong(
     assert [question.text for question in QUESTIONS if question.text not in err] == [
         "How late does it come without a gateway?"
     ]
+    assert "perhaps: must be yes or no" in err
     assert err.count("Who is to run it?") == 2
 
 

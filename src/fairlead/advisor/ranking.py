@@ -38,6 +38,11 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     ranked: list[Ranked]
     excluded: list[Excluded]
 
+    @property
+    def leader(self) -> Ranked | None:
+        """The first; None: nobody is left."""
+        return self.ranked[0] if self.ranked else None
+
 
 def rank(needs: Needs, facts: Facts, rules: Rules) -> Ranking:
     """The places of all gateways, or of those that `needs.among` names."""

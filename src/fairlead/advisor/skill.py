@@ -5,6 +5,7 @@ Pure: the answers of the worked examples come in. It must not know how they were
 
 from collections.abc import Iterator, Mapping
 
+from fairlead.advisor.conflicts import apart
 from fairlead.advisor.facts import WAYS, Fact, Facts, Gateway
 from fairlead.advisor.questions import QUESTIONS
 from fairlead.advisor.rules import Merit, Rules
@@ -66,7 +67,7 @@ def _questions() -> Iterator[str]:
 def _contradictions(rules: Rules) -> Iterator[str]:
     for ops, run in rules.ops.items():
         for data, place in rules.data.items():
-            if not set(run.ways) & set(place.ways) and not place.fact:
+            if apart(ops, data, rules):
                 yield f"- `--ops {ops}` and `--data {data}`: {run.why}; {place.why}."
     yield "- `--ttft-p99` not above `--baseline`: the baseline alone takes the whole target, and a gateway only adds."
 

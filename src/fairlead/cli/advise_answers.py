@@ -13,7 +13,7 @@ from fairlead.advisor.rules import Rules
 from fairlead.cli.advise_arguments import advise as add_arguments
 
 ABOVE_ZERO = {"rps", "ttft_p99"}
-YES = {"yes", "y", "true"}
+YES_OR_NO = {"yes": True, "y": True, "no": False, "n": False}
 
 
 def needs_of(flags: Sequence[str], rules: Rules, facts: Facts) -> Needs:
@@ -45,8 +45,10 @@ def needs_from(answers: Mapping[str, Any], rules: Rules, facts: Facts) -> Needs:
 
 def answer_to(question: Question, answer: str | bool, rules: Rules, facts: Facts) -> Any:
     """What was answered, read. Raises ValueError with a sentence that says what is wrong and what would be right."""
-    if isinstance(answer, bool) or not question.metavar:
-        return answer is True or str(answer).strip().lower() in YES
+    if isinstance(answer, bool):
+        return answer
+    if not question.metavar:
+        return _yes_or_no(question, answer.strip().lower())
     if question.metavar in ("N", "MS"):
         return _number(question, answer)
     allowed = choices(question.name, rules, facts)
@@ -72,6 +74,12 @@ def choices(name: str, rules: Rules, facts: Facts) -> list[str]:
 def _stacks(facts: Facts) -> list[str]:
     found = [fact.value for one in facts.gateways.values() for fact in one.facts if fact.name == "stack"]
     return sorted({part for value in found if isinstance(value, tuple) for part in value})
+
+
+def _yes_or_no(question: Question, answer: str) -> bool:
+    if answer not in YES_OR_NO:
+        raise ValueError(f"{question.flag} {answer}: must be yes or no")
+    return YES_OR_NO[answer]
 
 
 def _number(question: Question, answer: str) -> float:

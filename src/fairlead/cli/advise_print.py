@@ -3,9 +3,11 @@
 import textwrap
 from collections.abc import Iterable
 
-from fairlead.advisor.advise import Advice, Change, Migration
+from fairlead.advisor.advise import Advice
+from fairlead.advisor.changes import Change
 from fairlead.advisor.facts import Facts
 from fairlead.advisor.merits import Reason
+from fairlead.advisor.migration import Migration
 from fairlead.advisor.ranking import Excluded, Ranked
 from fairlead.cli.output import print_table
 
