@@ -24,7 +24,7 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def migration(needs: Needs, leader: Ranked, facts: Facts, rules: Rules) -> Migration | None:
-    """The smallest load, from the one asked for on, above which another leads; None: the leader leads at all of them."""
+    """The smallest load, from the one asked for on, above which another leads; None: the leader leads at all."""
     for load in _steps(needs, facts, rules):
         then = rank(msgspec.structs.replace(needs, rps=load + 1), facts, rules).leader
         if then is None or then.gateway != leader.gateway:
