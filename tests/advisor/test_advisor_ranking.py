@@ -89,3 +89,10 @@ def test_above_the_load_to_migrate_at_another_leads(needs: Needs) -> None:
         still = rank(at, FACTS, RULES).leader
         assert still is not None
         assert still.gateway == advice.ranking[0].gateway
+
+
+def test_two_that_differ_in_nothing_are_a_tie() -> None:
+    kong = FACTS.gateways["kong"]
+    twins = {name: msgspec.structs.replace(kong, id=name, title=name) for name in ("b", "a")}
+    ranked = rank(Needs(), msgspec.structs.replace(FACTS, gateways=twins), RULES).ranked
+    assert [(place.gateway, place.rule) for place in ranked] == [("a", "tie"), ("b", "tie")]

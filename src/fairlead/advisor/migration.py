@@ -28,21 +28,22 @@ def migration(needs: Needs, leader: Ranked, facts: Facts, rules: Rules) -> Migra
     for load in _steps(needs, facts, rules):
         then = rank(msgspec.structs.replace(needs, rps=load + 1), facts, rules).leader
         if then is None or then.gateway != leader.gateway:
-            return _moved(load, facts.gateways[leader.gateway], leader.way, then, rules)
+            holds = facts.gateways[leader.gateway].number("ceiling", leader.way)
+            return Migration(
+                gateway=leader.gateway,
+                above_rps=load,
+                to=then.gateway if then else "",
+                rule=then.rule if then else "scale",
+                because=then.because if then else "",
+                planned_to=None if holds is None else holds / rules.head_room,
+                ceiling=_ceiling(facts.gateways[leader.gateway], leader.way),
+            )
     return None
 
 
-def _moved(load: int, gateway: Gateway, way: Way, then: Ranked | None, rules: Rules) -> Migration:
-    holds, ceiling = gateway.number("ceiling", way), gateway.fact("ceiling", way)
-    return Migration(
-        gateway=gateway.id,
-        above_rps=load,
-        to=then.gateway if then else "",
-        rule=then.rule if then else "scale",
-        because=then.because if then else "",
-        planned_to=None if holds is None else holds / rules.head_room,
-        ceiling=reason("scale", 0, noted(f"shown to hold {holds:,.0f}", ceiling), ceiling) if ceiling else None,
-    )
+def _ceiling(gateway: Gateway, way: Way) -> Reason | None:
+    holds, fact = gateway.number("ceiling", way), gateway.fact("ceiling", way)
+    return reason("scale", 0, noted(f"shown to hold {holds:,.0f}", fact), fact) if fact else None
 
 
 def _steps(needs: Needs, facts: Facts, rules: Rules) -> list[int]:

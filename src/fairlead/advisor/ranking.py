@@ -111,6 +111,8 @@ def _decided(placed: list[Ranked], place: int, last: Excluded | None, order: lis
     other = placed[place + 1] if below else placed[place - 1]
     difference = {rule: _points(one, rule) - _points(other, rule) for rule in order}
     rule = (max if below else min)(order, key=lambda each: difference[each])
+    if not difference[rule]:
+        return msgspec.structs.replace(one, rule="tie", because=f"tie: as many points as {other.title}")
     because = f"{rule}: {difference[rule]:+g} points against {other.title}"
     return msgspec.structs.replace(one, rule=rule, because=because)
 
