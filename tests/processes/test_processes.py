@@ -194,6 +194,10 @@ def test_a_reload_never_opens_a_gateway_that_others_can_reach(tmp_path: Path, fa
         assert family.chat(key="")[0] == 401
 
 
+def is_ready(family: Family) -> bool:
+    return fetch(f"{family.admin}/readyz")[0] == 200
+
+
 def test_a_family_whose_file_went_bad_survives_the_loss_of_its_processes(tmp_path: Path, fakes: dict[str, int]) -> None:
     file = tmp_path / "fairlead.yaml"
     file.write_text(config(fakes))
@@ -206,13 +210,12 @@ def test_a_family_whose_file_went_bad_survives_the_loss_of_its_processes(tmp_pat
             os.kill(pid, signal.SIGKILL)
         family.event("child_died", 2)
         port = int(family.admin.rsplit(":", 1)[1])
-        ready = lambda: fetch(f"{family.admin}/readyz")[0] == 200  # noqa: E731
-        family.until(lambda: reachable(port) and ready(), "it did not come back")
+        family.until(lambda: reachable(port) and is_ready(family), "it did not come back")
         assert family.chat()[0] == 200
         family.until(lambda: "audit: no configuration holds yet" in family.health()["projections"], "it is not told")
         assert family.health()["status"] == "degraded", "the audit trail waits for a file that can be read"
         assert family.health()["http"] == 503
-        assert ready()
+        assert is_ready(family)
 
 
 def test_a_file_that_goes_away_changes_nothing(tmp_path: Path, fakes: dict[str, int]) -> None:
