@@ -7,6 +7,8 @@ import pytest
 import yaml
 from tools.advisor_pages import BLOCK, EXAMPLES, PAGE, SKILL, answered, refreshed, skill_text
 
+from fairlead.advisor.advise import advise
+from fairlead.advisor.needs import Needs
 from fairlead.advisor.questions import QUESTIONS
 from fairlead.cli import advise_arguments
 from fairlead.cli.advise import tables
@@ -56,3 +58,16 @@ def test_every_flag_is_documented(flag: str) -> None:
 def test_the_page_names_every_gateway_and_every_feature() -> None:
     facts, rules = tables()
     assert not [name for name in [*facts.gateways, *rules.features, *rules.compliance] if f"`{name}`" not in TEXT]
+
+
+def test_the_prose_says_what_the_answers_say() -> None:
+    facts, rules = tables()
+    moved = advise(Needs(ops="self-hosted", among=("litellm", "kong")), facts, rules).migration
+    assert moved is not None
+    assert f"From {moved.above_rps + 1:,} on by cost" in TEXT
+    assert f"at {moved.planned_to:,.0f} in any case" in TEXT
+    open_field = Needs(ops="self-hosted", compliance=("hipaa",), require=("pii", "audit"))
+    first, second, *_ = advise(open_field, facts, rules).ranking
+    assert f"Without `--among` {first.title} Enterprise leads before {second.title.split()[0]}" in TEXT
+    assert "twelve gateways" in TEXT
+    assert len(facts.gateways) == 12

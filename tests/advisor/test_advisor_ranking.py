@@ -1,7 +1,7 @@
 """What holds for every ranking, whatever is asked."""
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.advisor.advise import advise
@@ -36,6 +36,7 @@ NEEDS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(NEEDS)
 def test_everybody_who_is_asked_for_is_either_ranked_or_out(needs: Needs) -> None:
     found = rank(needs, FACTS, RULES)
@@ -43,6 +44,7 @@ def test_everybody_who_is_asked_for_is_either_ranked_or_out(needs: Needs) -> Non
     assert sorted(told) == sorted(needs.among or FACTS.gateways)
 
 
+@settings(deadline=None)
 @given(NEEDS)
 def test_a_score_is_the_sum_of_points_that_each_have_a_fact(needs: Needs) -> None:
     ranked = rank(needs, FACTS, RULES).ranked
@@ -57,6 +59,7 @@ def test_a_score_is_the_sum_of_points_that_each_have_a_fact(needs: Needs) -> Non
                 assert reason.by
 
 
+@settings(deadline=None)
 @given(NEEDS)
 def test_whoever_is_ranked_fulfils_what_is_asked(needs: Needs) -> None:
     for place in rank(needs, FACTS, RULES).ranked:
@@ -68,6 +71,7 @@ def test_whoever_is_ranked_fulfils_what_is_asked(needs: Needs) -> None:
         assert not needs.free or not any(reason.rule == "licence" and reason.points for reason in place.reasons)
 
 
+@settings(deadline=None)
 @given(NEEDS, st.floats(1, 10))
 def test_a_greater_load_lets_nobody_in(needs: Needs, times: float) -> None:
     loaded = msgspec.structs.replace(needs, rps=1000.0)
@@ -76,6 +80,7 @@ def test_a_greater_load_lets_nobody_in(needs: Needs, times: float) -> None:
     assert left <= {place.gateway for place in rank(loaded, FACTS, RULES).ranked}
 
 
+@settings(deadline=None, max_examples=50)
 @given(NEEDS)
 def test_above_the_load_to_migrate_at_another_leads(needs: Needs) -> None:
     advice = advise(needs, FACTS, RULES)

@@ -141,3 +141,18 @@ def test_the_hint_of_a_question_has_exactly_the_answers_that_there_are(name: str
     hint = next(question.hint for question in QUESTIONS if question.name == name)
     words = hint.replace(" or ", ", ").split(", ")
     assert {word.split()[0] for word in words} == set(choices(name, rules, facts))
+
+
+@pytest.mark.parametrize(
+    ("flags", "status", "said"),
+    [
+        ("--require hard-budgets,topics", 1, "No gateway fulfils all of it."),
+        ("--require hard-budgets,topics", 1, "without --require topics: Fairlead leads"),
+        ("--stack envoy", 0, "When to migrate: at no load that the facts speak of"),
+        ("--among kong --ops self-hosted", 0, "above 11,800 requests/s none of these is shown to hold the load"),
+        ("--among kong,cloudflare --ops managed --require topics", 0, "topics: the last other, Cloudflare AI Gateway"),
+    ],
+)
+def test_what_people_read(flags: str, status: int, said: str, capsys: Capture) -> None:
+    assert main(["advise", *flags.split()]) == status
+    assert said in " ".join(capsys.readouterr().out.split())
