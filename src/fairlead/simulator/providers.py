@@ -143,7 +143,7 @@ class Provider:
         if at >= patience:
             return Played(Failed(at=patience, kind="timeout"), patience, waited=min(waited, patience - now))
         if part < 1.0 and not request.stream:
-            return Played(Failed(at=ends, kind="cut", status=200), ends, waited=waited)
+            return Played(Failed(at=ends, kind="cut"), ends, waited=waited)
         if ends > deadline:
             part *= (deadline - begins) / rest
             ends = deadline
