@@ -38,7 +38,14 @@ Measured = Callable[[str], Mapping[str, Times]]
 
 
 class SettingError(Exception):
-    """The scenario and the configuration do not go together. The message says what to change."""
+    """The scenario and the configuration do not go together. The message says what to change.
+
+    `path` is where in the scenario; empty: the command line says it.
+    """
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,17 +82,15 @@ def distribution(time: written.Time | written.Tokens, where: str) -> Distributio
     """What is written of a time or a size. Raises SettingError."""
     given = [name for name in ("always", "median", "mean") if getattr(time, name) is not None]
     if len(given) != 1 or (time.p99 is not None) != (time.median is not None):
-        message = f"{where}: write one of a plain value, {{median: …, p99: …}} and {{mean: …, shape: …}}"
-        raise SettingError(message)
+        raise SettingError("write one of a plain value, {median: …, p99: …} and {mean: …, shape: …}", where)
     if time.always is not None:
         return Fixed(time.always)
     if time.mean is not None:
         return Gamma(time.mean, time.shape)
-    assert_median, assert_p99 = time.median, time.p99
     try:
-        return log_normal(float(assert_median or 0), float(assert_p99 or 0))
+        return log_normal(time.median or 0.0, time.p99 or 0.0)
     except ValueError as error:
-        raise SettingError(f"{where}: {error}") from None
+        raise SettingError(str(error), where) from None
 
 
 def deployments_of(snapshot: Snapshot) -> dict[str, Deployment]:
@@ -111,8 +116,10 @@ def _traffic(setting: Setting) -> Traffic:
 def _providers(setting: Setting, deployments: dict[str, Deployment], measured: Measured) -> dict[str, Provider]:
     """By deployment. Deployments of one provider share its quota, its capacity and its troubles."""
     names = {name for deployment in deployments.values() for name in (deployment.name, deployment.provider)}
-    for name in (*setting.scenario.providers, *setting.faults):
-        _known(name, names | ({EVERYONE} if name in setting.faults else set()), "provider or deployment")
+    for name in setting.scenario.providers:
+        _known(name, names, "provider or deployment", f"providers.{name}")
+    for name in setting.faults:
+        _known(name, names | {EVERYONE}, "provider or deployment")
     troubles = list(_troubles(setting, deployments, names))
     made: dict[str, Provider] = {}
     found: dict[str, Provider] = {}
@@ -159,13 +166,14 @@ def _measured(journal: str, deployment: str, name: str, place: str, measured: Me
     try:
         known = measured(journal)
     except ValueError as error:
-        raise SettingError(f"{place}: {error}") from None
+        raise SettingError(str(error), place) from None
     if deployment not in known:
         hint = did_you_mean(deployment, known) or f"; it has {', '.join(sorted(known)) or 'no attempts at all'}"
-        raise SettingError(f"{place}: {journal} has no attempt on {deployment!r}{hint}")
+        raise SettingError(f"{journal} has no attempt on {deployment!r}{hint}", place)
     time: Distribution | None = getattr(known[deployment], name)
     if time is None:
-        raise SettingError(f"{place}: no attempt on {deployment!r} in {journal} tells its {name}; write another time")
+        message = f"no attempt on {deployment!r} in {journal} tells its {name}; write another time"
+        raise SettingError(message, place)
     return time
 
 
@@ -183,11 +191,11 @@ def _troubles(
     regions = {REGION + deployment.region for deployment in deployments.values() if deployment.region}
     for number, outage in enumerate(setting.scenario.outages):
         for name in outage.of:
-            _known(name, names | regions, f"provider, deployment or region (outages[{number}].of)")
+            _known(name, names | regions, "provider, deployment or region", f"outages[{number}].of")
         try:
             struck = Struck(outage.fault, fault(outage.fault), outage.share, outage.times)
         except ValueError as error:
-            raise SettingError(f"outages[{number}].fault: {error}") from None
+            raise SettingError(str(error), f"outages[{number}].fault") from None
         hit = {
             deployment.name
             for deployment in deployments.values()
@@ -230,10 +238,10 @@ def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
 def _key(snapshot: Snapshot, keys: dict[str, VirtualKey], name: str, load: written.Load) -> VirtualKey:
     """The key that a load's requests come with; a tenant without one in the file has those made at run time."""
     if load.key is not None:
-        _known(load.key, keys, f"key (traffic.{name}.key)")
+        _known(load.key, keys, "key", f"traffic.{name}.key")
         return keys[load.key]
     if load.tenant is not None:
-        _known(load.tenant, snapshot.tenants, f"tenant (traffic.{name}.tenant)")
+        _known(load.tenant, snapshot.tenants, "tenant", f"traffic.{name}.tenant")
     elif name in keys:
         return keys[name]
     tenant = load.tenant or (name if name in snapshot.tenants else "")
@@ -248,18 +256,18 @@ def _models(snapshot: Snapshot, load: written.Load, where: str) -> Iterator[str]
     if not load.model:
         plain = [route.model for route in snapshot.routes if not route.model.endswith("*")]
         if not plain:
-            raise SettingError(f"every route has a wildcard; say in {where}.model what is asked for")
+            raise SettingError("every route has a wildcard; say with `model` what is asked for", where)
         yield from plain
         return
     routes = Routes(snapshot.routes, snapshot.facts)
     for model in load.model:
         if routes.find(model) is None:
-            _known(model, [route.model for route in snapshot.routes], f"route for the model ({where}.model)")
+            _known(model, [route.model for route in snapshot.routes], "route for the model", f"{where}.model")
         yield model
 
 
-def _known(name: str, names: Iterable[str], what: str) -> None:
+def _known(name: str, names: Iterable[str], what: str, path: str = "") -> None:
     known = sorted(set(names))
     if name not in known:
         hint = did_you_mean(name, known) or f"; there are {', '.join(known) or 'none'}"
-        raise SettingError(f"there is no {what} {name!r}{hint}")
+        raise SettingError(f"there is no {what} {name!r} in the configuration{hint}", path)
