@@ -147,7 +147,7 @@ def summary(
         cost_per_1000=mean(lambda tally: tally.cost, THOUSAND),
         wasted_per_1000=mean(lambda tally: tally.wasted, THOUSAND),
         unpriced=list(unpriced),
-        fairness=jain([sender.success_rate.value for sender in senders]),
+        fairness=jain([sender.success_rate.value for sender in senders if sender.requests]),
         senders=senders,
         refusals=_refusals(measures, senders),
         deployments=[
