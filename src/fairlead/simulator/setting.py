@@ -61,13 +61,22 @@ def trial_of(setting: Setting, measured: Measured) -> tuple[Trial, Iterator[Arri
     deployments = _deployments(snapshot)
     senders = list(_senders(setting))
     measures = Measures(setting.requests, [sender.name for sender, _ in senders], list(deployments))
+    providers = _providers(setting, deployments, measured)
+    rng, seeds = Random(), Random(f"{setting.seed}/policy")
+
+    def renew() -> None:
+        rng.seed(seeds.getrandbits(64))
+        for provider in set(providers.values()):
+            provider.renew()
+
     trial = Trial(
         snapshot,
-        _providers(setting, deployments, measured),
+        providers,
         [sender for sender, _ in senders],
         measures,
-        rng=Random(f"{setting.seed}/policy"),
+        rng=rng,
         begins=setting.begins + scenario.hour * HOUR,
+        renew=renew,
     )
     return trial, arrivals(senders, setting.seed, scenario.hour * HOUR)
 
