@@ -30,7 +30,7 @@ from fairlead.simulator.traffic import Arrival, Sender
 
 Life = Generator[float, None, None]
 """Yields the instant at which it goes on, and is not resumed before."""
-RENEW_EVERY = 64
+RENEW_EVERY = 32
 """Requests from one renewal of chance to the next: few, so that settings in which the attempts of a request differ in
 number soon meet the same chance again.
 """
