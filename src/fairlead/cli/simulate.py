@@ -269,7 +269,7 @@ def _of_fakes() -> Scenario:
     """What the demo's fake providers do, as far as chance decides it."""
     providers = {}
     for name, script in demo.SCRIPTS.items():
-        rates = ",".join(f"{fault}={rate:g}" for fault, rate in script.rates)
+        rates = ",".join(f"{fault.written}={rate:g}" for fault, rate in script.rates)
         pace = script.pace
         providers[name.replace("_", "-")] = Provider(
             first_token=Time(median=pace.first, p99=pace.first * (1 + pace.jitter)),
