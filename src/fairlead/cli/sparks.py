@@ -13,7 +13,9 @@ FINE = len(BLOCKS) - 1
 
 def lane(values: Sequence[float | None], top: float, height: int) -> list[str]:
     """`height` rows of bars from 0 to `top`, the highest row first. What is not quite nothing is seen."""
-    levels = [0 if not value else min(max(ceil(value / top * height * FINE - 0.5), 1), height * FINE) for value in values]
+    levels = [
+        0 if not value else min(max(ceil(value / top * height * FINE - 0.5), 1), height * FINE) for value in values
+    ]
     return [
         "".join(BLOCKS[min(max(level - row * FINE, 0), FINE)] for level in levels) for row in reversed(range(height))
     ]
