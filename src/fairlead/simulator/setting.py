@@ -14,12 +14,14 @@ from fairlead.canonical.routing import Deployment, Snapshot
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.config.problems import did_you_mean
 from fairlead.policy.routes import Routes
+from fairlead.policy.rules import Rules
 from fairlead.simulator import scenario as written
-from fairlead.simulator.chance import Distribution, Empirical, Fixed, Gamma, log_normal
+from fairlead.simulator.chance import Distribution, Fixed, Gamma, Spells, log_normal
 from fairlead.simulator.faults import Struck, fault
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Behavior, Provider, Trouble
-from fairlead.simulator.traffic import HOUR, Arrival, Burst, Sender, Shape, arrivals
+from fairlead.simulator.recorded import Times
+from fairlead.simulator.traffic import HOUR, Arrival, Burst, Sender, Shape, Traffic, arrivals
 from fairlead.simulator.trial import Trial
 
 HOSTED = Behavior(first_token=log_normal(0.4, 2.0), per_token=log_normal(0.012, 0.04), refusal=log_normal(0.08, 0.4))
@@ -32,8 +34,8 @@ ANSWER = log_normal(200, 1200)
 EVERYONE = "*"
 """Every provider, where faults are given."""
 REGION = "region:"
-Measured = Callable[[str, str], Empirical | Fixed]
-"""What a journal (its path) measured of a deployment's first token or of its time per token. Raises ValueError."""
+Measured = Callable[[str], Mapping[str, Times]]
+"""What a journal (its path) measured, by deployment. Raises ValueError where it cannot be read."""
 
 
 class SettingError(Exception):
@@ -60,23 +62,32 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     begins: float = 0.0
     """Unix seconds at instant 0, on a midnight (UTC)."""
+    elsewhere: frozenset[str] = frozenset()
+    """Providers and deployments of other configurations that the scenario is for as well."""
 
 
-def trial_of(setting: Setting, measured: Measured) -> tuple[Trial, Iterator[Arrival]]:
-    """The setting, ready to run. Raises SettingError."""
-    snapshot, scenario = setting.snapshot, setting.scenario
-    deployments = _deployments(snapshot)
-    senders = list(_senders(setting))
-    measures = Measures(setting.requests, [sender.name for sender, _ in senders], list(deployments))
+def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None) -> tuple[Trial, Iterable[Arrival]]:
+    """The setting, ready to run; `trace` takes the place of its traffic. Raises SettingError."""
+    deployments = deployments_of(setting.snapshot)
+    traffic = _traffic(setting) if trace is None else trace
+    providers = _providers(setting, deployments, measured)
+    rng, seeds = Random(), Random(f"{setting.seed}/policy")
+
+    def renew() -> None:
+        rng.seed(seeds.getrandbits(64))
+        for provider in set(providers.values()):
+            provider.renew()
+
     trial = Trial(
-        snapshot,
-        _providers(setting, deployments, measured),
-        [sender for sender, _ in senders],
-        measures,
-        rng=Random(f"{setting.seed}/policy"),
-        begins=setting.begins + scenario.hour * HOUR,
+        setting.snapshot,
+        providers,
+        traffic.senders,
+        Measures(setting.requests, [sender.name for sender in traffic.senders], list(deployments)),
+        rng=rng,
+        begins=traffic.begins,
+        renew=renew,
     )
-    return trial, arrivals(senders, setting.seed, scenario.hour * HOUR)
+    return trial, traffic.arrivals
 
 
 def distribution(time: written.Time | written.Tokens, where: str) -> Distribution:
@@ -94,13 +105,36 @@ def distribution(time: written.Time | written.Tokens, where: str) -> Distributio
         raise SettingError(str(error), where) from None
 
 
-def _deployments(snapshot: Snapshot) -> dict[str, Deployment]:
+def deployments_of(snapshot: Snapshot) -> dict[str, Deployment]:
+    """Every deployment of every route, by name."""
     return {choice.deployment.name: choice.deployment for route in snapshot.routes for choice in route.choices}
+
+
+def names_of(snapshot: Snapshot) -> frozenset[str]:
+    """What providers and deployments are called."""
+    return frozenset(
+        name for deployment in deployments_of(snapshot).values() for name in (deployment.name, deployment.provider)
+    )
+
+
+def assumed_of(deployment: Deployment) -> Behavior:
+    """How a provider of which nobody says anything is assumed to behave."""
+    return SELF_HOSTED if deployment.self_hosted else HOSTED
+
+
+def _traffic(setting: Setting) -> Traffic:
+    senders = list(_senders(setting))
+    second = setting.scenario.hour * HOUR
+    return Traffic(
+        senders=tuple(sender for sender, _ in senders),
+        arrivals=arrivals(senders, setting.seed, second),
+        begins=setting.begins + second,
+    )
 
 
 def _providers(setting: Setting, deployments: dict[str, Deployment], measured: Measured) -> dict[str, Provider]:
     """By deployment. Deployments of one provider share its quota, its capacity and its troubles."""
-    names = {name for deployment in deployments.values() for name in (deployment.name, deployment.provider)}
+    names = setting.elsewhere | names_of(setting.snapshot)
     for name in setting.scenario.providers:
         _known(name, names, "provider or deployment", f"providers.{name}")
     for name in setting.faults:
@@ -123,7 +157,7 @@ def _providers(setting: Setting, deployments: dict[str, Deployment], measured: M
 
 
 def _behavior(given: written.Provider | None, deployment: Deployment, where: str, measured: Measured) -> Behavior:
-    base = SELF_HOSTED if deployment.self_hosted else HOSTED
+    base = assumed_of(deployment)
     if given is None:
         return base
 
@@ -134,10 +168,7 @@ def _behavior(given: written.Provider | None, deployment: Deployment, where: str
             return getattr(base, name)  # type: ignore[no-any-return]
         if told.journal is None:
             return distribution(told, place)
-        try:
-            return measured(told.journal, f"{deployment.name} {name}")
-        except ValueError as error:
-            raise SettingError(str(error), place) from None
+        return _measured(told.journal, deployment.name, name, place, measured)
 
     return Behavior(
         first_token=time("first_token"),
@@ -150,6 +181,21 @@ def _behavior(given: written.Provider | None, deployment: Deployment, where: str
     )
 
 
+def _measured(journal: str, deployment: str, name: str, place: str, measured: Measured) -> Distribution:
+    try:
+        known = measured(journal)
+    except ValueError as error:
+        raise SettingError(str(error), place) from None
+    if deployment not in known:
+        hint = did_you_mean(deployment, known) or f"; it has {', '.join(sorted(known)) or 'no attempts at all'}"
+        raise SettingError(f"{journal} has no attempt on {deployment!r}{hint}", place)
+    time: Distribution | None = getattr(known[deployment], name)
+    if time is None:
+        message = f"no attempt on {deployment!r} in {journal} tells its {name}; write another time"
+        raise SettingError(message, place)
+    return time
+
+
 def _quota(quota: written.Quota) -> Iterator[Limit]:
     units: tuple[tuple[Unit, int | None], ...] = (("requests", quota.requests), ("tokens", quota.tokens))
     for unit, amount in units:
@@ -158,7 +204,7 @@ def _quota(quota: written.Quota) -> Iterator[Limit]:
 
 
 def _troubles(
-    setting: Setting, deployments: dict[str, Deployment], names: set[str]
+    setting: Setting, deployments: dict[str, Deployment], names: frozenset[str]
 ) -> Iterator[tuple[Trouble, set[str]]]:
     """Each trouble, with the deployments that it strikes together."""
     regions = {REGION + deployment.region for deployment in deployments.values() if deployment.region}
@@ -174,7 +220,8 @@ def _troubles(
             for deployment in deployments.values()
             if {deployment.name, deployment.provider, f"{REGION}{deployment.region}"} & set(outage.of)
         }
-        yield Trouble(struck, outage.every, outage.lasting, Random(f"{setting.seed}/outage/{number}")), hit
+        spells = Spells(outage.every, outage.lasting, Random(f"{setting.seed}/outage/{number}"))
+        yield Trouble(struck, spells), hit
 
 
 def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
@@ -185,12 +232,13 @@ def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
     without = sum(load.rps is None for load in loads.values())
     for name, load in loads.items():
         where = f"traffic.{name}"
+        key = _key(snapshot, keys, name, load)
         rate = setting.rps / without if load.rps is None else load.rps
         yield (
             Sender(
                 name=name,
-                key=_key(snapshot, keys, name, load),
-                models=tuple(_models(snapshot, load, where)),
+                key=key,
+                models=tuple(_models(snapshot, key, load, where)),
                 prompt=PROMPT if load.prompt is None else distribution(load.prompt, f"{where}.prompt"),
                 answer=ANSWER if load.answer is None else distribution(load.answer, f"{where}.answer"),
                 max_tokens=load.max_tokens,
@@ -225,12 +273,17 @@ def _key(snapshot: Snapshot, keys: dict[str, VirtualKey], name: str, load: writt
     return VirtualKey(id=name, name=name, tenant=tenant, tier=tier)
 
 
-def _models(snapshot: Snapshot, load: written.Load, where: str) -> Iterator[str]:
+def _models(snapshot: Snapshot, key: VirtualKey, load: written.Load, where: str) -> Iterator[str]:
+    """What is asked for: as the load says, or every model with a route of its own that its key may use."""
     if not load.model:
-        plain = [route.model for route in snapshot.routes if not route.model.endswith("*")]
+        plain = [route for route in snapshot.routes if not route.model.endswith("*")]
         if not plain:
             raise SettingError("every route has a wildcard; say with `model` what is asked for", where)
-        yield from plain
+        rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
+        allowed = [route.model for route in plain if rules.may_use(key, route.model, route)]
+        if not allowed:
+            raise SettingError("its key may use none of the routes; say with `model` what is asked for", where)
+        yield from allowed
         return
     routes = Routes(snapshot.routes, snapshot.facts)
     for model in load.model:
