@@ -110,7 +110,7 @@ def write(path: Path, records: Iterable[RequestRecord]) -> Path:
 
 
 def _record(arrival: Arrival, made: Sequence[Attempt], snapshot: Snapshot) -> RequestRecord:
-    name, began, last = made[-1]
+    name, _, last = made[-1]
     at = BEGINS + arrival.at
     tried = {name for name, _, _ in made}
     answered = isinstance(last.outcome, Answered)

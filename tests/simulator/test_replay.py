@@ -101,7 +101,9 @@ def test_an_added_limit_refuses_what_is_over_it() -> None:
 def test_a_limit_that_is_lifted_lets_them_through() -> None:
     why = "10 requests per 1m of tenant 'acme'"
     refused = [
-        a_record(n, tenant="acme", ended="refused", code="rate_limit_exceeded", limit=why, attempts=(), usage=None, cost=None)
+        a_record(
+            n, tenant="acme", ended="refused", code="rate_limit_exceeded", limit=why, attempts=(), usage=None, cost=None
+        )
         for n in range(20, 25)
     ]
     found = compared([*(a_record(n, tenant="acme") for n in range(20)), *refused], TWO_SNAPSHOT)
