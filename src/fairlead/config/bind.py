@@ -72,7 +72,7 @@ class Binder:
     """Binds one tree; counts what it has seen."""
 
     def __init__(self, findings: Findings, whole: Record | None = None) -> None:
-        """`whole` is the shape of the file, where a key that is misplaced may belong; None: that of the configuration."""
+        """`whole` is the shape of the file, where a misplaced key may belong; None: the configuration."""
         self._findings = findings
         self._whole = whole or record_of(Config)
         self._seen = 0

@@ -1,8 +1,10 @@
-"""Random durations and sizes: a few well-known distributions, and one that is what was measured.
+"""Random durations and sizes: a few well-known distributions, and one that is what was measured. And what comes and
+goes by chance.
 
 Values only; chance is a passed `random.Random`. It must not know what is drawn.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from math import exp, log
@@ -16,6 +18,8 @@ Z99 = 2.3263478740408408
 """The standard normal distribution's 0.99 quantile."""
 POINTS = 1024
 """Quantiles that are kept of what was measured."""
+KEPT = 100
+"""Spells that are remembered, for who wants to see them."""
 
 
 class Fixed(msgspec.Struct, frozen=True):
@@ -98,3 +102,33 @@ def empirical(measured: Iterable[float]) -> Empirical | Fixed:
     last = len(ordered) - 1
     points = min(len(ordered), POINTS)
     return Empirical(tuple([ordered[round(index * last / (points - 1))] for index in range(points)]))
+
+
+class Spells:
+    """Times that come and go: a two-state Markov process in continuous time, in its steady state from instant 0 on.
+
+    `calm` and `lasting` are the mean seconds between two and of one.
+    """
+
+    def __init__(self, calm: float, lasting: float, rng: Random) -> None:
+        self.share = lasting / (calm + lasting)
+        """Of the time, in the long run."""
+        self._over: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self._calm = calm
+        self._lasting = lasting
+        self._rng = rng
+        self._begins = 0.0 if rng.random() < self.share else rng.expovariate(1.0) * calm
+        self._ends = self._begins + rng.expovariate(1.0) * lasting
+
+    def is_on(self, now: float) -> bool:
+        """Whether there is one at `now`, no earlier than the last instant that was asked for."""
+        while now >= self._ends:
+            self._over.append((self._begins, self._ends))
+            self._begins = self._ends + self._rng.expovariate(1.0) * self._calm
+            self._ends = self._begins + self._rng.expovariate(1.0) * self._lasting
+        return now >= self._begins
+
+    def known(self, until: float) -> list[tuple[float, float]]:
+        """The latest that began before `until`, none of which ends after it."""
+        spells = (*self._over, (self._begins, self._ends))
+        return [(begin, min(end, until)) for begin, end in spells if begin < until]

@@ -14,8 +14,9 @@ from fairlead.canonical.routing import Deployment, Snapshot
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.config.problems import did_you_mean
 from fairlead.policy.routes import Routes
+from fairlead.policy.rules import Rules
 from fairlead.simulator import scenario as written
-from fairlead.simulator.chance import Distribution, Fixed, Gamma, log_normal
+from fairlead.simulator.chance import Distribution, Fixed, Gamma, Spells, log_normal
 from fairlead.simulator.faults import Struck, fault
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Behavior, Provider, Trouble
@@ -201,7 +202,8 @@ def _troubles(
             for deployment in deployments.values()
             if {deployment.name, deployment.provider, f"{REGION}{deployment.region}"} & set(outage.of)
         }
-        yield Trouble(struck, outage.every, outage.lasting, Random(f"{setting.seed}/outage/{number}")), hit
+        spells = Spells(outage.every, outage.lasting, Random(f"{setting.seed}/outage/{number}"))
+        yield Trouble(struck, spells), hit
 
 
 def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
@@ -212,12 +214,13 @@ def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
     without = sum(load.rps is None for load in loads.values())
     for name, load in loads.items():
         where = f"traffic.{name}"
+        key = _key(snapshot, keys, name, load)
         rate = setting.rps / without if load.rps is None else load.rps
         yield (
             Sender(
                 name=name,
-                key=_key(snapshot, keys, name, load),
-                models=tuple(_models(snapshot, load, where)),
+                key=key,
+                models=tuple(_models(snapshot, key, load, where)),
                 prompt=PROMPT if load.prompt is None else distribution(load.prompt, f"{where}.prompt"),
                 answer=ANSWER if load.answer is None else distribution(load.answer, f"{where}.answer"),
                 max_tokens=load.max_tokens,
@@ -252,12 +255,17 @@ def _key(snapshot: Snapshot, keys: dict[str, VirtualKey], name: str, load: writt
     return VirtualKey(id=name, name=name, tenant=tenant, tier=tier)
 
 
-def _models(snapshot: Snapshot, load: written.Load, where: str) -> Iterator[str]:
+def _models(snapshot: Snapshot, key: VirtualKey, load: written.Load, where: str) -> Iterator[str]:
+    """What is asked for: as the load says, or every model with a route of its own that its key may use."""
     if not load.model:
-        plain = [route.model for route in snapshot.routes if not route.model.endswith("*")]
+        plain = [route for route in snapshot.routes if not route.model.endswith("*")]
         if not plain:
             raise SettingError("every route has a wildcard; say with `model` what is asked for", where)
-        yield from plain
+        rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
+        allowed = [route.model for route in plain if rules.may_use(key, route.model, route)]
+        if not allowed:
+            raise SettingError("its key may use none of the routes; say with `model` what is asked for", where)
+        yield from allowed
         return
     routes = Routes(snapshot.routes, snapshot.facts)
     for model in load.model:

@@ -45,8 +45,7 @@ def unpriced(snapshot: Snapshot) -> list[str]:
 
 def _outages(trial: Trial, until: float) -> dict[str, list[tuple[float, float]]]:
     """The times of trouble that each deployment's provider had, cut off at the end."""
-    found: dict[str, list[tuple[float, float]]] = {}
-    for name, provider in trial.providers.items():
-        spans = [span for trouble in provider.troubles for span in trouble.known(until)]
-        found[name] = sorted((begin, min(end, until)) for begin, end in spans)
-    return found
+    return {
+        name: sorted(span for trouble in provider.troubles for span in trouble.spells.known(until))
+        for name, provider in trial.providers.items()
+    }

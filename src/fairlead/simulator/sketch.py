@@ -5,13 +5,14 @@ guarantees", VLDB 2019. A value counts in the bucket of its logarithm; a bucket'
 """
 
 from collections.abc import Iterable
-from math import exp, log
+from math import exp, log, log1p
 
 ERROR = 0.005
 """The relative error of a quantile, at most."""
 SMALLEST = 1e-6
 """What is smaller counts as nothing."""
-_WIDTH = log((1 + ERROR) / (1 - ERROR))
+_WIDTH = 2 * log1p(ERROR)
+"""Of a bucket, so that the middle of one is that close to both of its ends."""
 
 
 class Sketch:

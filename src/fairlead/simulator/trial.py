@@ -21,7 +21,7 @@ from fairlead.policy.demands import counts, demands, is_hard_budget, limited, ta
 from fairlead.policy.estimate import MAY_BE_CHARGED, Estimate, Terms, estimate, spent, terms
 from fairlead.policy.health import Fleet
 from fairlead.policy.rates import Rates, parts, rates
-from fairlead.policy.routes import Routes, covers
+from fairlead.policy.routes import Routes
 from fairlead.policy.rules import Rules
 from fairlead.policy.select import Needs, consider, for_tenant
 from fairlead.simulator.counts import Counts, Held
@@ -39,7 +39,10 @@ class Way(msgspec.Struct, frozen=True, gc=False):
     """What a sender's requests for a model meet; made once for all of them."""
 
     route: Route
-    needs: Needs
+    plans: tuple[Plan, ...]
+    """One per worker, for requests that name no end user."""
+    rules: tuple[Rule, ...]
+    """Those that such a request meets."""
     best: int
     """The best rank of the deployments that can serve them; an answer from a worse one is a fallback's."""
     terms: tuple[Terms, ...]
@@ -74,42 +77,47 @@ class Trial:
         self._begins = begins
         self._routes = Routes(snapshot.routes, snapshot.facts)
         self._ways: dict[tuple[int, str], Way | str] = {}
-        self._rates: dict[str, Rates | None] = {}
+        self._rates: dict[int, Rates | None] = {}
+        """By the id of a deployment, which ways keep alive: behind a wildcard one name has a price per model."""
 
     def way(self, sender: int, model: str) -> Way | str:
-        """What this sender's requests for this model meet, or the row of CODES that refuses them."""
+        """What this sender's requests for this model meet; or the row of CODES that they end with."""
         place = (sender, model)
         if place not in self._ways:
-            self._ways[place] = self._way(self.senders[sender], model)
+            self._ways[place] = self._way(self.senders[sender].key, model)
         return self._ways[place]
+
+    def rules_of(self, key: VirtualKey, model: str, user: str) -> tuple[Rule, ...]:
+        return self.rules.of(key, model, key.user or user, self.rules.tags_of(key))
 
     def rates_of(self, deployment: Deployment) -> Rates | None:
         """What a deployment charges; None: nobody knows, or nothing."""
-        if deployment.name not in self._rates:
+        place = id(deployment)
+        if place not in self._rates:
             price = deployment.price
-            self._rates[deployment.name] = None if price is None else rates(price.at(self._begins) or price)
-        return self._rates[deployment.name]
+            self._rates[place] = None if price is None else rates(price.at(self._begins) or price)
+        return self._rates[place]
 
     def micros(self, now: float) -> int:
         """The time of limits and budgets."""
         return int((self._begins + now) * SECOND)
 
-    def _way(self, sender: Sender, model: str) -> Way | str:
+    def _way(self, key: VirtualKey, model: str) -> Way | str:
         route = self._routes.find(model)
         if route is None:
             return "model_not_found"
-        if not self._may_use(sender.key, model, route):
+        if not self.rules.may_use(key, model, route):
             return "model_not_allowed"
-        needs = for_tenant(Needs(), self.snapshot.tenants.get(sender.key.tenant))
+        rules = self.rules_of(key, model, "")
+        needs = for_tenant(Needs(priced=any(map(is_hard_budget, rules))), self.snapshot.tenants.get(key.tenant))
         usable, _ = consider(route, Fleet(self.rng), 0.0, needs=needs)
-        best = usable[0].rank if usable else 0
-        return Way(route, needs, best, tuple(dict.fromkeys(terms(choice.deployment) for choice in route.choices)))
-
-    def _may_use(self, key: VirtualKey, model: str, route: Route) -> bool:
-        """As `gateway.world` has it."""
-        lists = self.rules.models_of(key)
-        named = not key.routes or route.model in key.routes
-        return named and all(any(covers(pattern, model) for pattern in models) for models in lists)
+        return Way(
+            route=route,
+            plans=tuple([Plan(route, fleet, self.rng, needs) for fleet in self.fleets]),
+            rules=rules,
+            best=usable[0].rank if usable else 0,
+            terms=tuple(dict.fromkeys(terms(choice.deployment) for choice in route.choices)),
+        )
 
 
 def run(
@@ -117,8 +125,10 @@ def run(
 ) -> Measures:
     """Plays the first `total` arrivals to their end; `tell` hears now and then how many have come."""
     under_way: list[tuple[float, int, Life]] = []
+    now = 0.0
     for number, arrival in enumerate(islice(arriving, total)):
-        while under_way and under_way[0][0] <= arrival.at:
+        now = arrival.at
+        while under_way and under_way[0][0] <= now:
             _go_on(under_way)
         going = life(trial, number, arrival)
         wakes = next(going, None)
@@ -127,8 +137,9 @@ def run(
         if number % TELL_EVERY == 0:
             tell(number)
     while under_way:
-        trial.measures.until = under_way[0][0]
+        now = under_way[0][0]
         _go_on(under_way)
+    trial.measures.over(now)
     return trial.measures
 
 
@@ -201,8 +212,9 @@ class Visit:
             trial.measures.refuse(self._tally, arrival, way)
             return None
         self._way = way
-        needs, key = way.needs, trial.senders[arrival.sender].key
-        rules = trial.rules.of(key, arrival.model, key.user or arrival.user, key.tags)
+        plan, rules = way.plans[self._worker], way.rules
+        if arrival.user:
+            plan, rules = self._personal(plan)
         if rules:
             wanted = self._demands(rules)
             held, standings = trial.counts.reserve(wanted, trial.micros(arrival.at))
@@ -211,11 +223,7 @@ class Visit:
                 return None
             self._held.append(held)
             self._own = 1
-            if any(is_hard_budget(rule) for rule in rules):
-                needs = msgspec.structs.replace(needs, priced=True)
-        if way.route.select == "sticky":
-            needs = msgspec.structs.replace(needs, session=arrival.user)
-        return Plan(way.route, self._fleet, trial.rng, needs)
+        return plan
 
     def begin(self, step: Try, now: float) -> Played:
         """An attempt starts; gives what it will come to."""
@@ -247,14 +255,19 @@ class Visit:
     def learned(self, step: Try, now: float) -> None:
         """Health has learned it; notes where it now leaves the deployment alone."""
         name = step.deployment.name
-        if name in self._fleet.troubled:
-            self._trial.measures.seen[name].learned(self._worker, self._fleet.health[name], now)
+        seen = self._trial.measures.seen[name]
+        if name in self._fleet.troubled or self._worker in seen.rests:
+            seen.learned(self._worker, self._fleet.health[name], now)
 
     def close(self, played: Played | None, now: float) -> None:
         """The request is over: what it came to is counted, and what it held is settled."""
         tally, arrival, served = self._tally, self._arrival, self._served
         tally.retried += self._retried
-        if served is None or played is None:
+        if played is None:
+            self._trial.measures.refuse(tally, arrival, "no_healthy_deployment")
+            self._release(now)
+            return
+        if served is None:
             tally.failed += 1
             self._trial.measures.lost.add(arrival.at)
             self._settle(0, None, None, now)
@@ -279,6 +292,14 @@ class Visit:
         batch.latency.add(now - arrival.at)
         batch.first_token.add(played.outcome.at - arrival.at)
         batch.added.add(self._tried_at - arrival.at)
+
+    def _personal(self, plan: Plan) -> tuple[Plan, tuple[Rule, ...]]:
+        """What a request meets that names its end user."""
+        trial, arrival = self._trial, self._arrival
+        rules = trial.rules_of(trial.senders[arrival.sender].key, arrival.model, arrival.user)
+        priced = plan.needs.priced or any(map(is_hard_budget, rules))
+        needs = msgspec.structs.replace(plan.needs, session=arrival.user, priced=priced)
+        return msgspec.structs.replace(plan, needs=needs), rules
 
     def _refusal(self, deployment: str, now: float) -> Failed | None:
         """Holds what an attempt asks of its deployment's own limits; or the failure that sends it elsewhere."""
@@ -309,6 +330,11 @@ class Visit:
             for held in self._held[first:]:
                 self._trial.counts.settle(held, [taken(demand, used) for demand in held[0]], at)
             del self._held[first:]
+
+    def _release(self, now: float) -> None:
+        """The end of all holds of a request for which nothing could be tried: it counts for nothing."""
+        for held in self._held:
+            self._trial.counts.settle(held, [0] * len(held[0]), self._trial.micros(now))
 
     def _pay(self, deployment: Deployment, usage: Usage, *, wasted: bool) -> None:
         found = self._trial.rates_of(deployment)
