@@ -1,18 +1,57 @@
-"""What a replay assumes because the journal does not tell it, in sentences. It must not know how a replay goes."""
+"""What is assumed because nobody says it, in sentences: neither a scenario nor a journal. It must not know how anything
+is played.
+"""
 
 from collections.abc import Iterator, Sequence
+from math import exp
 
 from fairlead.canonical.limits import Limit
 from fairlead.canonical.routing import Snapshot
-from fairlead.simulator.setting import deployments_of
+from fairlead.simulator.chance import Z99, Distribution, LogNormal
+from fairlead.simulator.setting import ANSWER, HOSTED, PROMPT, SELF_HOSTED, Setting, deployments_of
 from fairlead.simulator.trace import Trace, known_keys, named
 
 NAMED = 5
 """Names that a sentence has before it tells how many more there are."""
 
 
-def assumptions(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
-    """For the trace's requests under this configuration."""
+def of_setting(setting: Setting, *, recorded: bool = False) -> Iterator[str]:
+    """What a simulation of this setting assumes; `recorded` requests are those of a journal."""
+    told = setting.scenario.providers.keys()
+    silent = [one for one in deployments_of(setting.snapshot).values() if not {one.name, one.provider} & set(told)]
+    for kind, behavior in (("hosted", HOSTED), ("self-hosted", SELF_HOSTED)):
+        names = [one.name for one in silent if one.self_hosted is (kind == "self-hosted")]
+        if names:
+            yield (
+                f"{listed(names)} as {kind} providers are taken to be: {_spread(behavior.first_token, 1000, ' ms')} to"
+                f" the first token, {_spread(behavior.per_token, 1000, ' ms')} for each further one"
+            )
+    if not recorded:
+        yield from _of_traffic(setting)
+    if any(limit.unit == "money" for limit in _limits(setting.snapshot)):
+        yield "budgets begin unspent"
+
+
+def _of_traffic(setting: Setting) -> Iterator[str]:
+    loads = setting.scenario.traffic
+    if not loads:
+        yield "every tenant, or else every key, sends as many requests, for each route in turn"
+    if not loads or any(load.prompt is None for load in loads.values()):
+        yield f"prompts have {_spread(PROMPT)} tokens"
+    if not loads or any(load.answer is None for load in loads.values()):
+        yield f"answers have {_spread(ANSWER)} tokens"
+
+
+def _spread(given: Distribution, factor: float = 1, unit: str = "") -> str:
+    """A log-normal distribution by the two quantiles that it was made of."""
+    if not isinstance(given, LogNormal):
+        return f"{given.mean * factor:.3g}{unit}"
+    p99 = given.median * exp(given.sigma * Z99)
+    return f"{given.median * factor:.3g}{unit} (median; p99 {p99 * factor:.4g}{unit})"
+
+
+def of_replay(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
+    """What a replay of the trace's requests under this configuration assumes."""
     yield "a provider answers an attempt as it answered the recorded one nearest in time, however many attempts it gets"
     yield "an answer has as many tokens as it had, whoever gives it" + (
         ", and as many of its prompt's tokens are cached" if trace.cached else ""

@@ -111,9 +111,9 @@ def _with_weight(setting: Setting, name: str, text: str) -> Setting | None:
     ]
     if not meant:
         raise SettingError(f"{name}: {deployment!r} is not in the route {only!r}")
-    if all(route.select not in WEIGHING for route in meant):
+    changed = {route.model: _weighed(route, deployment, value, name) for route in meant if route.select in WEIGHING}
+    if not changed:
         raise SettingError(f"{name}: {meant[0].model!r} selects by {meant[0].select!r}, to which weights say nothing")
-    changed = {route.model: _weighed(route, deployment, value, name) for route in meant}
     return _with_routes(setting, [changed.get(route.model, route) for route in _routes(setting)])
 
 

@@ -72,10 +72,12 @@ class Provider:
     def __init__(self, behavior: Behavior, rng: Random, troubles: Sequence[Trouble] = ()) -> None:
         self.behavior = behavior
         self.troubles = tuple(troubles)
-        self._rng = rng
-        self._first_token = behavior.first_token.sampler(rng)
-        self._per_token = behavior.per_token.sampler(rng)
-        self._refusal = behavior.refusal.sampler(rng)
+        self._seeds = rng
+        self._rng, first_token, per_token, refusal = self._chances = [Random() for _ in range(4)]
+        self._first_token = behavior.first_token.sampler(first_token)
+        self._per_token = behavior.per_token.sampler(per_token)
+        self._refusal = behavior.refusal.sampler(refusal)
+        self.renew()
         self._quota: list[tuple[Rule, list[int]]] = [
             (rule(limit, slot="", scope="deployment", subject=""), []) for limit in behavior.quota
         ]
@@ -85,6 +87,11 @@ class Provider:
         """A heap of the instants at which those who wait are worked on or give up. Places are given in the order of
         arrival.
         """
+
+    def renew(self) -> None:
+        """Chance begins anew: whatever has been drawn before, the next attempts find the same."""
+        for rng in self._chances:
+            rng.seed(self._seeds.getrandbits(64))
 
     def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
         """One attempt that begins at `now`. Whoever asks gives up as the gateway does."""

@@ -16,7 +16,7 @@ import msgspec
 from fairlead.canonical.routing import Answered, Deployment, RequestRecord, Snapshot, Timeouts
 from fairlead.policy.routes import served_model
 from fairlead.simulator.as_recorded import AsRecorded, percentiles
-from fairlead.simulator.assumptions import assumptions
+from fairlead.simulator.assumptions import of_replay
 from fairlead.simulator.difference import Count, Difference, Figures, Refused, Served, Verdicts
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Played, Provider, Trouble, Upstream
@@ -102,7 +102,7 @@ def difference(trace: Trace, snapshot: Snapshot, *, recorded: Side, old: Side | 
     return Difference(
         begins=trace.begins,
         ends=trace.ends,
-        assumed=list(assumptions(trace, snapshot)),
+        assumed=list(of_replay(trace, snapshot)),
         left_out=dict(sorted(trace.left_out.items())),
         unpriced=unpriced(snapshot),
         recorded=recorded.figures,

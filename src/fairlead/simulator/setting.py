@@ -68,13 +68,22 @@ def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None)
     """The setting, ready to run; `trace` takes the place of its traffic. Raises SettingError."""
     deployments = deployments_of(setting.snapshot)
     traffic = _traffic(setting) if trace is None else trace
+    providers = _providers(setting, deployments, measured)
+    rng, seeds = Random(), Random(f"{setting.seed}/policy")
+
+    def renew() -> None:
+        rng.seed(seeds.getrandbits(64))
+        for provider in set(providers.values()):
+            provider.renew()
+
     trial = Trial(
         setting.snapshot,
-        _providers(setting, deployments, measured),
+        providers,
         traffic.senders,
         Measures(setting.requests, [sender.name for sender in traffic.senders], list(deployments)),
-        rng=Random(f"{setting.seed}/policy"),
+        rng=rng,
         begins=traffic.begins,
+        renew=renew,
     )
     return trial, traffic.arrivals
 

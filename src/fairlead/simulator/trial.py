@@ -31,6 +31,10 @@ from fairlead.simulator.traffic import Arrival, Sender
 
 Life = Generator[float, None, None]
 """Yields the instant at which it goes on, and is not resumed before."""
+RENEW_EVERY = 32
+"""Requests from one renewal of chance to the next: few, so that settings in which the attempts of a request differ in
+number soon meet the same chance again.
+"""
 TELL_EVERY = 1024
 """Requests between two words on how far a simulation is."""
 
@@ -52,7 +56,8 @@ class Trial:
     """One configuration in one world.
 
     `providers` are by deployment. `begins` is the wall clock at instant 0, in Unix seconds: prices and the periods of
-    budgets are those of then. Budgets begin unspent.
+    budgets are those of then. Budgets begin unspent. `renew` is called every RENEW_EVERY requests, for
+    chance to begin anew.
     """
 
     def __init__(
@@ -64,12 +69,14 @@ class Trial:
         *,
         rng: Random,
         begins: float,
+        renew: Callable[[], None] = lambda: None,
     ) -> None:
         self.snapshot = snapshot
         self.providers = providers
         self.senders = tuple(senders)
         self.measures = measures
         self.rng = rng
+        self.renew = renew
         self.rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
         self.counts = Counts()
         self.fleets = [Fleet(rng) for _ in range(snapshot.server.workers)]
@@ -130,6 +137,8 @@ def run(
         now = arrival.at
         while under_way and under_way[0][0] <= now:
             _go_on(under_way)
+        if number % RENEW_EVERY == 0:
+            trial.renew()
         going = life(trial, number, arrival)
         wakes = next(going, None)
         if wakes is not None:
