@@ -4,6 +4,7 @@ DDSketch: C. Masson, J. E. Rim and H. K. Lee, "DDSketch: A fast and fully-mergea
 guarantees", VLDB 2019. A value counts in the bucket of its logarithm; a bucket's width is what the error may be.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from math import exp, log, log1p
 
@@ -13,32 +14,35 @@ SMALLEST = 1e-6
 """What is smaller counts as nothing."""
 _WIDTH = 2 * log1p(ERROR)
 """Of a bucket, so that the middle of one is that close to both of its ends."""
+_UP = 1e6
+"""Added to a bucket's number, so that cutting off rounds down."""
 
 
 class Sketch:
     """Values that are not negative, as counts by bucket."""
 
-    __slots__ = ("buckets", "count", "none", "total")
+    __slots__ = ("buckets", "none", "total")
 
     def __init__(self) -> None:
-        self.buckets: dict[int, int] = {}
+        self.buckets: defaultdict[int, int] = defaultdict(int)
         self.none = 0
         """Values that count as nothing."""
-        self.count = 0
         self.total = 0.0
 
     def add(self, value: float) -> None:
-        self.count += 1
-        self.total += value
         if value < SMALLEST:
             self.none += 1
             return
-        bucket = int(log(value) / _WIDTH + 1e6)  # moved up, so that cutting off rounds down
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.total += value
+        self.buckets[int(log(value) / _WIDTH + _UP)] += 1
+
+    @property
+    def count(self) -> int:
+        return self.none + sum(self.buckets.values())
 
     @property
     def mean(self) -> float:
-        return self.total / self.count if self.count else 0.0
+        return self.total / max(self.count, 1)
 
     def quantile(self, share: float) -> float:
         """The value below which this share lies; 0 where there is none."""
@@ -51,16 +55,15 @@ class Sketch:
             seen += self.buckets[bucket]
             if seen > rank:
                 break
-        return exp((bucket - 1e6 + 0.5) * _WIDTH)
+        return exp((bucket - _UP + 0.5) * _WIDTH)
 
 
 def merged(sketches: Iterable[Sketch]) -> Sketch:
     """What all of them have seen."""
     result = Sketch()
     for sketch in sketches:
-        result.count += sketch.count
         result.total += sketch.total
         result.none += sketch.none
         for bucket, count in sketch.buckets.items():
-            result.buckets[bucket] = result.buckets.get(bucket, 0) + count
+            result.buckets[bucket] += count
     return result
