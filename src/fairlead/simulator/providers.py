@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush, heapreplace
 from math import inf
 from random import Random
+from typing import Protocol
 
 import msgspec
 
@@ -56,16 +57,27 @@ class Trouble(msgspec.Struct, frozen=True):
     spells: Spells
 
 
+class Upstream(Protocol):
+    """Whatever attempts are made on."""
+
+    troubles: tuple[Trouble, ...]
+
+    def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
+        """One attempt that begins at `now`, no earlier than the last one. Whoever asks gives up as the gateway does."""
+
+
 class Provider:
     """One synthetic provider."""
 
     def __init__(self, behavior: Behavior, rng: Random, troubles: Sequence[Trouble] = ()) -> None:
         self.behavior = behavior
         self.troubles = tuple(troubles)
-        self._rng = rng
-        self._first_token = behavior.first_token.sampler(rng)
-        self._per_token = behavior.per_token.sampler(rng)
-        self._refusal = behavior.refusal.sampler(rng)
+        self._seeds = rng
+        self._rng, first_token, per_token, refusal = self._chances = [Random() for _ in range(4)]
+        self._first_token = behavior.first_token.sampler(first_token)
+        self._per_token = behavior.per_token.sampler(per_token)
+        self._refusal = behavior.refusal.sampler(refusal)
+        self.renew()
         self._quota: list[tuple[Rule, list[int]]] = [
             (rule(limit, slot="", scope="deployment", subject=""), []) for limit in behavior.quota
         ]
@@ -75,6 +87,11 @@ class Provider:
         """A heap of the instants at which those who wait are worked on or give up. Places are given in the order of
         arrival.
         """
+
+    def renew(self) -> None:
+        """Chance begins anew: whatever has been drawn before, the next attempts find the same."""
+        for rng in self._chances:
+            rng.seed(self._seeds.getrandbits(64))
 
     def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
         """One attempt that begins at `now`. Whoever asks gives up as the gateway does."""
@@ -110,20 +127,10 @@ class Provider:
         starts = max(self._places[0], now) if self._places else now
         if starts > now and self._is_full(now):
             return self._refused(OVERLOADED, now, patience)
-        begins = starts + first
-        ends = begins + rest
-        at = begins if request.stream else ends
-        gives_up = at >= patience
+        played = answer(request, now, patience, deadline, first=first, rest=rest, part=part, waited=starts - now)
         if self._places:
-            self._take_place(now, starts, patience if gives_up else min(ends, deadline))
-        if gives_up:
-            return Played(Failed(at=patience, kind="timeout"), patience, waited=min(starts, patience) - now)
-        if part < 1.0 and not request.stream:
-            return Played(Failed(at=ends, kind="cut", status=200), ends, waited=starts - now)
-        if ends > deadline:
-            part *= (deadline - begins) / rest
-            ends = deadline
-        return Played(Answered(at=at, first_token=at - now), ends, part, starts - now)
+            self._take_place(now, starts, played.ends)
+        return played
 
     def _refused(self, fault: Fault, now: float, patience: float) -> Played:
         at = now + self._refusal()
@@ -158,6 +165,33 @@ class Provider:
         if not any(waits):
             self._quota = taken
         return max(waits) / SECOND
+
+
+def answer(
+    request: Arrival,
+    now: float,
+    patience: float,
+    deadline: float,
+    *,
+    first: float,
+    rest: float,
+    part: float = 1.0,
+    waited: float = 0.0,
+) -> Played:
+    """What an attempt at `now` comes to, if `part` of an answer comes: after `waited` and `first` seconds its first
+    token, and `rest` seconds later its end. Nobody waits beyond `patience` for the one and `deadline` for the other.
+    """
+    begins = now + waited + first
+    ends = begins + rest
+    at = begins if request.stream else ends
+    if at >= patience:
+        return Played(Failed(at=patience, kind="timeout"), patience, waited=min(waited, patience - now))
+    if part < 1.0 and not request.stream:
+        return Played(Failed(at=ends, kind="cut"), ends, waited=waited)
+    if ends > deadline:
+        part *= (deadline - begins) / rest
+        ends = deadline
+    return Played(Answered(at=at, first_token=at - now), ends, part, waited)
 
 
 def _drawn(faults: tuple[Struck, ...], rng: Random) -> Struck | None:

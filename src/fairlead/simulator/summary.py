@@ -5,6 +5,7 @@ milliseconds, costs are US dollars per thousand requests. It must not know how a
 """
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -113,6 +114,38 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Requests per second."""
     lost: Series
     """The share of requests that got no whole answer."""
+    batches: dict[str, list[float | None]] = {}
+    """What the main figures are in each batch of requests, in order, by their place in this tree (`latency_ms.p99`).
+    Two simulations of the same requests are compared batch by batch.
+    """
+
+
+SHARES: dict[str, Callable[[Tally], int]] = {
+    "success_rate": lambda tally: tally.answered,
+    "refusal_rate": lambda tally: tally.refused,
+    "cut_rate": lambda tally: tally.cut,
+    "retry_rate": lambda tally: tally.retried,
+    "fallback_hit_rate": lambda tally: tally.fallbacks,
+}
+"""The requests that count in a share of all."""
+MEANS: dict[str, tuple[Callable[[Tally], float], float]] = {
+    "attempts_per_request": (lambda tally: tally.attempts, 1.0),
+    "cost_per_1000": (lambda tally: tally.cost, THOUSAND),
+    "wasted_per_1000": (lambda tally: tally.wasted, THOUSAND),
+}
+"""Amounts per request, and the factor with which they are told."""
+LATENCIES: dict[str, Callable[[Batch], Sketch]] = {
+    "latency_ms": lambda batch: batch.latency,
+    "first_token_ms": lambda batch: batch.first_token,
+    "added_latency_ms": lambda batch: batch.added,
+}
+FIGURES = (*SHARES, *MEANS, *(f"{name}.{part}" for name in LATENCIES for part in ("mean", *QUANTILES)))
+"""The figures that have an interval, by their place in the tree."""
+
+
+def figure(told: Summary, name: str) -> Interval:
+    """One of FIGURES."""
+    return attrgetter(name)(told)  # type: ignore[no-any-return]
 
 
 def summary(
@@ -125,27 +158,31 @@ def summary(
     names = range(len(measures.senders))
     senders = [_sender(measures, number) for number in names]
 
-    def rate(hits: Callable[[Tally], int]) -> Interval:
-        return _share(batches, hits)
+    def rate(name: str) -> Interval:
+        return _share(batches, SHARES[name])
 
-    def mean(amount: Callable[[Tally], float], factor: float = 1.0) -> Interval:
+    def mean(name: str) -> Interval:
+        amount, factor = MEANS[name]
         means = [amount(batch) / batch.requests for batch in batches if batch.requests]
         return batch_means(amount(total) / count, means).scaled(factor)
+
+    def latencies(name: str) -> Latencies:
+        return _latencies([LATENCIES[name](batch) for batch in measures.batches])
 
     return Summary(
         requests=total.requests,
         duration=measures.until,
-        success_rate=rate(lambda tally: tally.answered),
-        refusal_rate=rate(lambda tally: tally.refused),
-        cut_rate=rate(lambda tally: tally.cut),
-        retry_rate=rate(lambda tally: tally.retried),
-        fallback_hit_rate=rate(lambda tally: tally.fallbacks),
-        attempts_per_request=mean(lambda tally: tally.attempts),
-        latency_ms=_latencies([batch.latency for batch in measures.batches]),
-        first_token_ms=_latencies([batch.first_token for batch in measures.batches]),
-        added_latency_ms=_latencies([batch.added for batch in measures.batches]),
-        cost_per_1000=mean(lambda tally: tally.cost, THOUSAND),
-        wasted_per_1000=mean(lambda tally: tally.wasted, THOUSAND),
+        success_rate=rate("success_rate"),
+        refusal_rate=rate("refusal_rate"),
+        cut_rate=rate("cut_rate"),
+        retry_rate=rate("retry_rate"),
+        fallback_hit_rate=rate("fallback_hit_rate"),
+        attempts_per_request=mean("attempts_per_request"),
+        latency_ms=latencies("latency_ms"),
+        first_token_ms=latencies("first_token_ms"),
+        added_latency_ms=latencies("added_latency_ms"),
+        cost_per_1000=mean("cost_per_1000"),
+        wasted_per_1000=mean("wasted_per_1000"),
         unpriced=list(unpriced),
         fairness=jain([sender.success_rate.value for sender in senders if sender.requests]),
         senders=senders,
@@ -156,7 +193,23 @@ def summary(
         ],
         arrivals=_per_second(measures.arrived),
         lost=_ratio(measures.lost, measures.arrived),
+        batches=_by_batch(measures.batches, batches),
     )
+
+
+def _by_batch(batches: Sequence[Batch], tallies: Sequence[Tally]) -> dict[str, list[float | None]]:
+    """All FIGURES of each batch; None: nothing was counted in it."""
+    found: dict[str, list[float | None]] = {}
+    for name, hits in SHARES.items():
+        found[name] = [hits(one) / one.requests if one.requests else None for one in tallies]
+    for name, (amount, factor) in MEANS.items():
+        found[name] = [amount(one) / one.requests * factor if one.requests else None for one in tallies]
+    for name, sketch_of in LATENCIES.items():
+        sketches = [sketch_of(batch) for batch in batches]
+        found[f"{name}.mean"] = [one.mean * THOUSAND if one.count else None for one in sketches]
+        for part, at in QUANTILES.items():
+            found[f"{name}.{part}"] = [one.quantile(at) * THOUSAND if one.count else None for one in sketches]
+    return found
 
 
 def _all(batch: Batch) -> Tally:

@@ -12,6 +12,7 @@ from random import Random
 import msgspec
 
 from fairlead.canonical.tenants import VirtualKey
+from fairlead.canonical.usage import Usage
 from fairlead.simulator.chance import Distribution, Spells
 
 HOUR = 3600.0
@@ -66,6 +67,17 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     answer: int
     stream: bool = True
     user: str = ""
+    usage: Usage | None = None
+    """What the answer is counted at, where that is more than `prompt` and `answer` say (cached tokens, for one)."""
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Everyone who sends requests, and the requests in the order of time."""
+
+    senders: tuple[Sender, ...]
+    arrivals: Iterable[Arrival]
+    begins: float
+    """Unix seconds at instant 0."""
 
 
 def arrivals(senders: Iterable[tuple[Sender, Shape]], seed: int, begins: float = 0.0) -> Iterator[Arrival]:

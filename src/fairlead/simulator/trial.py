@@ -5,7 +5,7 @@ and yields the instant at which it goes on; `run` is the clock. It must not know
 figures are told.
 """
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from heapq import heappop, heappush, heapreplace
 from itertools import islice
 from random import Random
@@ -26,11 +26,15 @@ from fairlead.policy.rules import Rules
 from fairlead.policy.select import Needs, consider, for_tenant
 from fairlead.simulator.counts import Counts, Held
 from fairlead.simulator.measures import Measures
-from fairlead.simulator.providers import Played, Provider
+from fairlead.simulator.providers import Played, Upstream
 from fairlead.simulator.traffic import Arrival, Sender
 
 Life = Generator[float, None, None]
 """Yields the instant at which it goes on, and is not resumed before."""
+RENEW_EVERY = 32
+"""Requests from one renewal of chance to the next: few, so that settings in which the attempts of a request differ in
+number soon meet the same chance again.
+"""
 TELL_EVERY = 1024
 """Requests between two words on how far a simulation is."""
 
@@ -52,24 +56,27 @@ class Trial:
     """One configuration in one world.
 
     `providers` are by deployment. `begins` is the wall clock at instant 0, in Unix seconds: prices and the periods of
-    budgets are those of then. Budgets begin unspent.
+    budgets are those of then. Budgets begin unspent. `renew` is called every RENEW_EVERY requests, for
+    chance to begin anew.
     """
 
     def __init__(
         self,
         snapshot: Snapshot,
-        providers: dict[str, Provider],
+        providers: Mapping[str, Upstream],
         senders: Sequence[Sender],
         measures: Measures,
         *,
         rng: Random,
         begins: float,
+        renew: Callable[[], None] = lambda: None,
     ) -> None:
         self.snapshot = snapshot
         self.providers = providers
         self.senders = tuple(senders)
         self.measures = measures
         self.rng = rng
+        self.renew = renew
         self.rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
         self.counts = Counts()
         self.fleets = [Fleet(rng) for _ in range(snapshot.server.workers)]
@@ -130,6 +137,8 @@ def run(
         now = arrival.at
         while under_way and under_way[0][0] <= now:
             _go_on(under_way)
+        if number % RENEW_EVERY == 0:
+            trial.renew()
         going = life(trial, number, arrival)
         wakes = next(going, None)
         if wakes is not None:
@@ -282,6 +291,8 @@ class Visit:
         self._fleet.busy[deployment.name] -= 1
         output = int(arrival.answer * played.part) or 1
         usage = Usage(input=arrival.prompt, output=output)
+        if arrival.usage is not None and not played.broken:
+            usage = arrival.usage
         self._pay(deployment, usage, wasted=played.broken)
         if self._held:
             self._settle(0, spent(usage, self._trial.rates_of(deployment)), now)
