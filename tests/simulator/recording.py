@@ -1,32 +1,14 @@
 """Simulations as journals: what the requests of one come to, as the records that a gateway would have written."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from fairlead.canonical.routing import (
-    Answered,
-    AttemptRecord,
-    Deployment,
-    Outcome,
-    RequestRecord,
-    Skipped,
     Snapshot,
     Timeouts,
 )
-from fairlead.canonical.usage import Usage, cost
 from fairlead.config.load import load
-from fairlead.journal import encode
-from fairlead.journal.frames import header
-from fairlead.policy.estimate import MAY_BE_CHARGED
 from fairlead.simulator.providers import Played, Trouble, Upstream
-from fairlead.simulator.setting import Setting, deployments_of, trial_of
-from fairlead.simulator.simulate import nothing_measured
-from fairlead.simulator.trace import Trace
 from fairlead.simulator.traffic import Arrival
-from fairlead.simulator.trial import Trial, run
 
 BEGINS = 1_790_000_000.0
 SALT = 7
