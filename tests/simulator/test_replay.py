@@ -6,9 +6,9 @@ from tests.simulator.recording import TWO, a_record, an_attempt, configured, rec
 
 from fairlead.canonical.routing import RequestRecord, Skipped, Snapshot, Verdict
 from fairlead.canonical.usage import Usage
-from fairlead.simulator.difference import Count, Difference, Figures
 from fairlead.simulator.faults import parse
-from fairlead.simulator.replay import Side, as_recorded, difference, replayed
+from fairlead.simulator.replay import Side, as_recorded, beside, replayed
+from fairlead.simulator.replay_figures import Count, Figures, Replay
 from fairlead.simulator.setting import Setting
 
 FAULTS = {"a": parse("429:1=0.1,503=0.05,cut=0.02,timeout=0.01"), "b": parse("503=0.05")}
@@ -22,9 +22,9 @@ def sides(records: list[RequestRecord], new: Snapshot, seed: int = 1) -> tuple[S
     return as_recorded(trace, records, new), replayed(new, trace, records, seed=seed)
 
 
-def compared(records: list[RequestRecord], new: Snapshot, old: Snapshot | None = None) -> Difference:
+def compared(records: list[RequestRecord], new: Snapshot, old: Snapshot | None = None) -> Replay:
     trace = traced(records)
-    return difference(
+    return beside(
         trace,
         new,
         recorded=as_recorded(trace, records, old or new),
