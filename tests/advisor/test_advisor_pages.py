@@ -5,7 +5,7 @@ import re
 
 import pytest
 import yaml
-from tools.advisor_pages import BLOCK, EXAMPLES, PAGE, SKILL, answered, refreshed, skill_text
+from tools.answers import BLOCK, EXAMPLES, PAGES, SKILL, answered, skill_text
 
 from fairlead.advisor.advise import advise
 from fairlead.advisor.needs import Needs
@@ -13,20 +13,15 @@ from fairlead.advisor.questions import QUESTIONS
 from fairlead.cli import advise_arguments
 from fairlead.cli.advise import tables
 
-TEXT = PAGE.read_text(encoding="utf-8")
-ANEW = "run `make skill`"
+TEXT = PAGES[0].read_text(encoding="utf-8")
+ANEW = "run `make answers`"
 
 
 def test_the_skill_is_what_the_tables_make() -> None:
     assert SKILL.read_text(encoding="utf-8") == skill_text(), ANEW
 
 
-def test_the_page_has_the_answers_of_today() -> None:
-    assert refreshed(TEXT) == TEXT, ANEW
-
-
-def test_every_block_with_our_prompt_is_one_that_is_run() -> None:
-    assert len(BLOCK.findall(TEXT)) == TEXT.count("\n$ fairlead ")
+def test_the_examples_are_on_the_page() -> None:
     assert set(BLOCK.findall(TEXT)) >= {f"fairlead advise {flags}" for flags in EXAMPLES.values()}
 
 

@@ -19,7 +19,7 @@ compares two of them, or asks at which load to migrate.
 
 # Pick an AI gateway
 
-Generated from the tables of `fairlead advise` (`make skill`); the facts are of {version}.
+Generated from the tables of `fairlead advise` (`make answers`); the facts are of {version}.
 Fairlead, one of the gateways, is the product of those who keep these tables: recommend it only where the points do.
 
 ## When to use

@@ -20,7 +20,7 @@ import msgspec
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli import report_files
 from fairlead.cli.journals import Journals
-from fairlead.cli.output import print_json, print_problems
+from fairlead.cli.output import print_json, print_problems, print_table
 from fairlead.cli.progress import Progress
 from fairlead.cli.simulation_text import print_report
 from fairlead.cli.stores import UnusableError
@@ -36,12 +36,12 @@ from fairlead.simulator.knobs import assigned, with_knob
 from fairlead.simulator.recorded import Times
 from fairlead.simulator.report import Comparison, Curve, Report, Run
 from fairlead.simulator.scenario import Provider, Scenario, Time
-from fairlead.simulator.setting import EVERYONE, Setting, SettingError, trial_of
+from fairlead.simulator.setting import EVERYONE, Setting, SettingError, names_of, trial_of
 from fairlead.simulator.simulate import simulate
 from fairlead.simulator.slo import Target, judge
 from fairlead.simulator.slo import parse as parse_targets
 from fairlead.simulator.suggest import suggest
-from fairlead.simulator.summary import Summary
+from fairlead.simulator.summary import FIGURES, Summary, figure
 from fairlead.simulator.sweep import Sweep, sweep
 from fairlead.simulator.sweep import parse as parse_sweep
 from fairlead.simulator.trace import traffic
@@ -76,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
         return 1
     if args.json:
         print_json(_flat(report))
+    elif args.figures:
+        _print_figures(report, args.figures.split(","))
     else:
         print_report(report)
     return 0 if all(one.met for one in report.targets) else 1
@@ -91,7 +93,8 @@ def _report(args: argparse.Namespace, findings: Findings) -> Report:
     snapshots = [_demo() if args.demo else _snapshot(args.config)]
     snapshots += [_snapshot(args.compare)] if args.compare else []
     stage = Stage(args.trace)
-    settings = [_setting(args, snapshot, scenario, stage) for snapshot in snapshots]
+    everyone = frozenset().union(*map(names_of, snapshots))
+    settings = [_setting(args, snapshot, scenario, stage, everyone) for snapshot in snapshots]
     for setting in settings:
         trial_of(setting, _measured)
     said = list(of_setting(settings[0], recorded=args.trace is not None))
@@ -121,6 +124,12 @@ def _check(args: argparse.Namespace) -> None:
         raise UnusableError("--demo has a configuration of its own; leave --config out")
     if args.suggest and not args.slo:
         raise UnusableError("--suggest needs a target, such as --slo success=0.999,ttft_p99=800ms")
+    if args.figures and (args.sweep or args.suggest):
+        raise UnusableError("--figures are those of a simulation; leave --sweep and --suggest out")
+    for name in args.figures.split(",") if args.figures else ():
+        if name not in FIGURES:
+            hint = did_you_mean(name, FIGURES) or f"; there are {', '.join(FIGURES)}"
+            raise UnusableError(f"--figures: there is no figure {name!r}{hint}")
     if args.suggest and args.compare:
         raise UnusableError("--suggest is about one configuration; leave --compare out")
     if args.trace and args.rps is not None:
@@ -189,11 +198,14 @@ def _compared(one: Run, other: Run) -> Comparison:
     return Comparison(before=one.name, after=other.name, differences=differences(one.summary, other.summary))
 
 
-def _setting(args: argparse.Namespace, snapshot: Snapshot, scenario: Scenario, stage: Stage) -> Setting:
+def _setting(
+    args: argparse.Namespace, snapshot: Snapshot, scenario: Scenario, stage: Stage, everyone: frozenset[str]
+) -> Setting:
     setting = Setting(
         snapshot=snapshot,
         scenario=scenario,
-        faults=_faults(args.faults, snapshot),
+        faults=_faults(args.faults, everyone),
+        elsewhere=everyone,
         requests=min(args.requests or stage.requests or REQUESTS, stage.requests or MOST_REQUESTS),
         rps=args.rps or RPS,
         seed=args.seed,
@@ -204,10 +216,9 @@ def _setting(args: argparse.Namespace, snapshot: Snapshot, scenario: Scenario, s
     return setting
 
 
-def _faults(given: Sequence[str], snapshot: Snapshot) -> dict[str, tuple[Struck, ...]]:
+def _faults(given: Sequence[str], everyone: frozenset[str]) -> dict[str, tuple[Struck, ...]]:
     """`PROVIDER:FAULTS`, by provider. A deployment's name may have colons of its own."""
-    deployments = [choice.deployment for route in snapshot.routes for choice in route.choices]
-    names = {name for one in deployments for name in (one.name, one.provider)} | {EVERYONE}
+    names = everyone | {EVERYONE}
     found: dict[str, tuple[Struck, ...]] = {}
     for text in given:
         ends = [place for place, letter in enumerate(text) if letter == ":" and text[:place] in names]
@@ -277,6 +288,18 @@ def _of_fakes() -> Scenario:
             faults=parse(rates),
         )
     return Scenario(providers=providers)
+
+
+def _print_figures(report: Report, names: Sequence[str]) -> None:
+    """Only these figures, as they are: one line each."""
+    rows = []
+    for one in report.runs:
+        for name in names:
+            found = figure(one.summary, name)
+            told = (name, f"{found.value:.5g}", f"{found.low:.5g} to {found.high:.5g}")
+            rows.append((one.name, *told) if len(report.runs) > 1 else told)
+    heads = ("FIGURE", "VALUE", "95 % CONFIDENCE")
+    print_table(("RUN", *heads) if len(report.runs) > 1 else heads, rows)
 
 
 def _flat(report: Report) -> dict[str, Any]:

@@ -32,4 +32,6 @@ def simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compare", metavar="F", help="another configuration, beside the first")
     parser.add_argument("--slo", metavar="TARGETS", help="targets, such as success=0.999,ttft_p99=800ms")
     parser.add_argument("--report", metavar="F", help="a report as well: .html, .json, .png or .svg")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--figures", metavar="NAMES", help="only these, such as success_rate,latency_ms.p99")
+    shape.add_argument("--json", action="store_true", help="print JSON")

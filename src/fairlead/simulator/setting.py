@@ -62,6 +62,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     begins: float = 0.0
     """Unix seconds at instant 0, on a midnight (UTC)."""
+    elsewhere: frozenset[str] = frozenset()
+    """Providers and deployments of other configurations that the scenario is for as well."""
 
 
 def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None) -> tuple[Trial, Iterable[Arrival]]:
@@ -108,6 +110,13 @@ def deployments_of(snapshot: Snapshot) -> dict[str, Deployment]:
     return {choice.deployment.name: choice.deployment for route in snapshot.routes for choice in route.choices}
 
 
+def names_of(snapshot: Snapshot) -> frozenset[str]:
+    """What providers and deployments are called."""
+    return frozenset(
+        name for deployment in deployments_of(snapshot).values() for name in (deployment.name, deployment.provider)
+    )
+
+
 def assumed_of(deployment: Deployment) -> Behavior:
     """How a provider of which nobody says anything is assumed to behave."""
     return SELF_HOSTED if deployment.self_hosted else HOSTED
@@ -125,7 +134,7 @@ def _traffic(setting: Setting) -> Traffic:
 
 def _providers(setting: Setting, deployments: dict[str, Deployment], measured: Measured) -> dict[str, Provider]:
     """By deployment. Deployments of one provider share its quota, its capacity and its troubles."""
-    names = {name for deployment in deployments.values() for name in (deployment.name, deployment.provider)}
+    names = setting.elsewhere | names_of(setting.snapshot)
     for name in setting.scenario.providers:
         _known(name, names, "provider or deployment", f"providers.{name}")
     for name in setting.faults:
@@ -195,7 +204,7 @@ def _quota(quota: written.Quota) -> Iterator[Limit]:
 
 
 def _troubles(
-    setting: Setting, deployments: dict[str, Deployment], names: set[str]
+    setting: Setting, deployments: dict[str, Deployment], names: frozenset[str]
 ) -> Iterator[tuple[Trouble, set[str]]]:
     """Each trouble, with the deployments that it strikes together."""
     regions = {REGION + deployment.region for deployment in deployments.values() if deployment.region}

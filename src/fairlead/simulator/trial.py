@@ -13,12 +13,12 @@ from random import Random
 import msgspec
 
 from fairlead.canonical.limits import SECOND, Demand, Rule
-from fairlead.canonical.routing import Answered, Deployment, Failed, Route, Snapshot, Try
+from fairlead.canonical.routing import Answered, Choice, Deployment, Failed, Route, Snapshot, Try
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.canonical.usage import Usage
 from fairlead.policy.attempts import Plan, attempts
 from fairlead.policy.demands import counts, demands, is_hard_budget, limited, taken, tightest
-from fairlead.policy.estimate import MAY_BE_CHARGED, Estimate, Terms, estimate, spent, terms
+from fairlead.policy.estimate import MAY_BE_CHARGED, Amounts, Estimate, Terms, estimate, spent, terms
 from fairlead.policy.health import Fleet
 from fairlead.policy.rates import Rates, parts, rates
 from fairlead.policy.routes import Routes
@@ -178,12 +178,12 @@ def life(trial: Trial, number: int, arrival: Arrival) -> Life:
         played = visit.begin(step, now)
         now = played.outcome.at
         yield now
-        visit.learn(step, played)
+        visit.learn(played)
         try:
             following = given.send(played.outcome)
         except StopIteration:
             following = None
-        visit.learned(step, now)
+        visit.learned(now)
         step = following
     if played is not None and played.ends > now:
         now = played.ends
@@ -195,9 +195,12 @@ class Visit:
     """The books of one request."""
 
     __slots__ = (
-        "_arrival", "_batch", "_estimate", "_first", "_fleet", "_held", "_last", "_own", "_retried", "_served",
-        "_tally", "_trial", "_tried_at", "_way", "_worker",
+        "_arrival", "_batch", "_choice", "_estimate", "_first", "_fleet", "_held", "_own", "_retried", "_tally",
+        "_trial", "_tried_at", "_way", "_worker",
     )  # fmt: skip
+    _first: Choice
+    _choice: Choice
+    """Of the latest attempt."""
 
     def __init__(self, trial: Trial, number: int, arrival: Arrival) -> None:
         self._trial = trial
@@ -209,8 +212,6 @@ class Visit:
         self._own = 0
         """How many of them are the request's own, and not its attempt's."""
         self._estimate: Estimate | None = None
-        self._first = self._last = ""
-        self._served: Try | None = None
         self._retried = False
 
     def admitted(self) -> Plan | None:
@@ -236,59 +237,65 @@ class Visit:
 
     def begin(self, step: Try, now: float) -> Played:
         """An attempt starts; gives what it will come to."""
-        name, busy = step.deployment.name, self._fleet.busy
-        self._tally.attempts += 1
-        if name == self._last:
-            self._tally.retries += 1
+        choice, tally, busy = step.choice, self._tally, self._fleet.busy
+        name = choice.deployment.name
+        tally.attempts += 1
+        if step.number == 0:
+            self._first = choice
+        elif choice is self._choice:
+            tally.retries += 1
             self._retried = True
-        self._first = self._first or name
-        self._last = name
+        self._choice = choice
         self._tried_at = now
         busy[name] = busy.get(name, 0) + 1
         if self._trial.rules.limits_deployments and (refusal := self._refusal(name, now)):
             return Played(refusal, now)
         return self._trial.providers[name].play(self._arrival, now, self._way.route.timeouts, step.deadline)
 
-    def learn(self, step: Try, played: Played) -> None:
+    def learn(self, played: Played) -> None:
         """The attempt came to something; health has not learned it yet."""
-        deployment, outcome = step.deployment, played.outcome
+        deployment, outcome = self._choice.deployment, played.outcome
         self._trial.measures.seen[deployment.name].attempt(self._tried_at, outcome, played.waited)
         if isinstance(outcome, Answered):
-            self._served = step
             return
         self._fleet.busy[deployment.name] -= 1
         if outcome.kind in MAY_BE_CHARGED:
             self._pay(deployment, Usage(input=self._arrival.prompt), wasted=True)
-        self._settle(self._own, None, deployment, outcome.at)
+        if len(self._held) > self._own:
+            self._settle(self._own, spent(None, None), outcome.at)
 
-    def learned(self, step: Try, now: float) -> None:
+    def learned(self, now: float) -> None:
         """Health has learned it; notes where it now leaves the deployment alone."""
-        name = step.deployment.name
+        name = self._choice.deployment.name
         seen = self._trial.measures.seen[name]
         if name in self._fleet.troubled or self._worker in seen.rests:
             seen.learned(self._worker, self._fleet.health[name], now)
 
     def close(self, played: Played | None, now: float) -> None:
         """The request is over: what it came to is counted, and what it held is settled."""
-        tally, arrival, served = self._tally, self._arrival, self._served
+        tally, arrival = self._tally, self._arrival
         tally.retried += self._retried
         if played is None:
             self._trial.measures.refuse(tally, arrival, "no_healthy_deployment")
             self._release(now)
-            return
-        if served is None:
+        elif isinstance(played.outcome, Answered):
+            self._answered(played, played.outcome, now)
+        else:
             tally.failed += 1
             self._trial.measures.lost.add(arrival.at)
-            self._settle(0, None, None, now)
-            return
-        deployment = served.deployment
+            self._settle(0, spent(None, None), now)
+
+    def _answered(self, played: Played, outcome: Answered, now: float) -> None:
+        tally, arrival, choice, batch = self._tally, self._arrival, self._choice, self._batch
+        deployment = choice.deployment
         self._fleet.busy[deployment.name] -= 1
         output = int(arrival.answer * played.part) or 1
         usage = Usage(input=arrival.prompt, output=output)
         if arrival.usage is not None and not played.broken:
             usage = arrival.usage
         self._pay(deployment, usage, wasted=played.broken)
-        self._settle(0, usage, deployment, now)
+        if self._held:
+            self._settle(0, spent(usage, self._trial.rates_of(deployment)), now)
         if played.broken:
             tally.cut += 1
             self._trial.measures.lost.add(arrival.at)
@@ -296,10 +303,9 @@ class Visit:
         tally.answered += 1
         tally.input += arrival.prompt
         tally.output += output
-        tally.fallbacks += deployment.name != self._first or served.choice.rank > self._way.best
-        batch = self._batch
+        tally.fallbacks += choice is not self._first or choice.rank > self._way.best
         batch.latency.add(now - arrival.at)
-        batch.first_token.add(played.outcome.at - arrival.at)
+        batch.first_token.add(outcome.at - arrival.at)
         batch.added.add(self._tried_at - arrival.at)
 
     def _personal(self, plan: Plan) -> tuple[Plan, tuple[Rule, ...]]:
@@ -331,14 +337,12 @@ class Visit:
         """What the request says of the longest answer."""
         return self._trial.senders[self._arrival.sender].max_tokens
 
-    def _settle(self, first: int, usage: Usage | None, served: Deployment | None, now: float) -> None:
+    def _settle(self, first: int, used: Amounts, now: float) -> None:
         """The end of all holds from the `first` on."""
-        if len(self._held) > first:
-            used = spent(usage, self._trial.rates_of(served) if served else None)
-            at = self._trial.micros(now)
-            for held in self._held[first:]:
-                self._trial.counts.settle(held, [taken(demand, used) for demand in held[0]], at)
-            del self._held[first:]
+        at = self._trial.micros(now)
+        for held in self._held[first:]:
+            self._trial.counts.settle(held, [taken(demand, used) for demand in held[0]], at)
+        del self._held[first:]
 
     def _release(self, now: float) -> None:
         """The end of all holds of a request for which nothing could be tried: it counts for nothing."""
@@ -348,7 +352,8 @@ class Visit:
     def _pay(self, deployment: Deployment, usage: Usage, *, wasted: bool) -> None:
         found = self._trial.rates_of(deployment)
         if found is not None:
-            dollars = parts(usage, found.of(usage)) / found.parts / 1e6
+            at = found.of(usage)
+            dollars = parts(usage, at) / at.parts / 1e6
             self._tally.cost += dollars
             if wasted:
                 self._tally.wasted += dollars

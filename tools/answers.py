@@ -1,12 +1,13 @@
-"""Writes what follows from the advisor's tables: the agent skill and the answers in docs/advisor.md. `make skill`.
+"""Writes what follows from tables and code: the advisor's skill, and what the commands in the documentation print.
 
-A test holds both against the tables.
+`make answers`. A test holds all of it against what is printed today.
 """
 
 import io
+import os
 import re
 import shlex
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
 
 from fairlead.advisor import skill
@@ -15,21 +16,33 @@ from fairlead.cli.advise import tables
 
 ROOT = Path(__file__).parent.parent
 SKILL = ROOT / "outputs" / "skill-gateway-picker.md"
-PAGE = ROOT / "docs" / "advisor.md"
+PAGES = [ROOT / "docs" / "advisor.md", ROOT / "docs" / "simulator.md"]
 EXAMPLES = {
     "Which gateways keep the first token under 200 ms, on a baseline of 300?": "--ttft-p99 200 --baseline 300",
     "Health care, self-hosted, with PII redaction and an audit log: Portkey or Kong?": "--ops self-hosted "
     "--compliance hipaa --require pii,audit --among portkey,kong",
     "LiteLLM or Kong: at how many requests per second should a team migrate?": "--ops self-hosted --among litellm,kong",
 }
-BLOCK = re.compile(r"(?<=^```console\n)\$ (fairlead advise .*)\n(?:.*\n)*?(?=^```$)", re.MULTILINE)
+BLOCK = re.compile(
+    r"(?<=^```console\n)\$ (fairlead (?:advise|simulate) (?:.*\\\n)*.*)\n(?:.*\n)*?(?=^```$)", re.MULTILINE
+)
+"""A command, which may go on after a backslash at the end of a line, and what it printed."""
+WIDTH = "100"
+"""Columns of the terminal that the pages show."""
 
 
 def answered(command: str) -> str:
-    """The command after its prompt, and what it prints."""
+    """The command after its prompt, and what it prints where the project is."""
     out = io.StringIO()
-    with redirect_stdout(out):
-        main(shlex.split(command)[1:])
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = WIDTH
+    try:
+        with redirect_stdout(out), chdir(ROOT):
+            main(shlex.split(command.replace("\\\n", " "))[1:])
+    finally:
+        os.environ.pop("COLUMNS")
+        if before is not None:
+            os.environ["COLUMNS"] = before
     return f"$ {command}\n{out.getvalue()}"
 
 
@@ -46,4 +59,5 @@ def refreshed(page: str) -> str:
 
 if __name__ == "__main__":
     SKILL.write_text(skill_text(), encoding="utf-8")
-    PAGE.write_text(refreshed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(refreshed(page.read_text(encoding="utf-8")), encoding="utf-8")
