@@ -9,11 +9,13 @@ from fairlead.canonical.usage import Usage
 from fairlead.simulator.faults import parse
 from fairlead.simulator.replay import Side, as_recorded, beside, replayed
 from fairlead.simulator.replay_figures import Count, Figures, Replay
+from fairlead.simulator.scenario import Outage, Scenario
 from fairlead.simulator.setting import Setting
 
 FAULTS = {"a": parse("429:1=0.1,503=0.05,cut=0.02,timeout=0.01"), "b": parse("503=0.05")}
 TWO_SNAPSHOT = configured(TWO)
-ALONE = configured(TWO.replace("      - {use: b/two, priority: 2, price: {input: 3, output: 15}}\n", ""))
+FALLBACK = "      - {use: b/two, priority: 2, price: {input: 3, output: 15}}\n"
+ALONE = configured(TWO.replace(FALLBACK, ""))
 COUNTED = ("requests", "answered", "cut", "failed", "refused", "retried", "fallbacks", "attempts")
 
 
@@ -60,6 +62,27 @@ def test_other_chance_comes_to_nearly_the_same(records: list[RequestRecord]) -> 
     assert now.figures.fallbacks == pytest.approx(then.figures.fallbacks, rel=0.1)
     assert now.figures.attempts == pytest.approx(then.figures.attempts, rel=0.01)
     assert now.figures.cost == pytest.approx(then.figures.cost, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "changed"),
+    [("first_token: 5s", "first_token: 1s", "attempts"), (FALLBACK, "", "answered")],
+    ids=["less patience", "no fallback"],
+)
+def test_a_replay_foretells_what_another_configuration_comes_to(written: str, instead: str, changed: str) -> None:
+    """One world and two configurations in it: replaying what the one saw comes much nearer to what the other sees."""
+    outage = Outage(of=("a",), every=600.0, lasting=60.0, fault="503", share=0.9)
+    world = Setting(
+        snapshot=TWO_SNAPSHOT, scenario=Scenario(outages=(outage,)), requests=4000, rps=0.5, faults={"a": FAULTS["a"]}
+    )
+    seen = recorded(world)
+    other = configured(TWO.replace(written, instead))
+    truly = recorded(msgspec.structs.replace(world, snapshot=other))
+    truth = as_recorded(traced(truly), truly, other).figures
+    then, told = (side.figures for side in sides(seen, other))
+    for name in (changed, "cost"):
+        missed = abs(getattr(told, name) - getattr(truth, name))
+        assert missed < 0.35 * abs(getattr(then, name) - getattr(truth, name)), name
 
 
 def test_without_the_fallback_what_it_saved_is_lost() -> None:
