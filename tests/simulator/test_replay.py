@@ -6,6 +6,7 @@ from tests.simulator.recording import TWO, a_record, an_attempt, configured, rec
 
 from fairlead.canonical.routing import RequestRecord, Skipped, Snapshot, Verdict
 from fairlead.canonical.usage import Usage
+from fairlead.policy.select import NOT_REACHED
 from fairlead.simulator.faults import parse
 from fairlead.simulator.replay import Side, as_recorded, beside, replayed
 from fairlead.simulator.replay_figures import Count, Figures, Replay
@@ -141,6 +142,8 @@ def test_a_resting_first_choice_is_a_fallback_and_a_peer_is_none() -> None:
     peers = configured(TWO.replace("priority: 2", "priority: 1"))
     assert as_recorded(traced([away]), [away], TWO_SNAPSHOT).figures.fallbacks == 1
     assert as_recorded(traced([away]), [away], peers).figures.fallbacks == 0
+    passed = msgspec.structs.replace(away, skipped=(Skipped(deployment="a/one", reason=NOT_REACHED),))
+    assert as_recorded(traced([passed]), [passed], TWO_SNAPSHOT).figures.fallbacks == 0
 
 
 def test_what_was_cached_costs_what_it_did() -> None:
@@ -201,3 +204,5 @@ def test_a_client_that_left_stays_and_that_is_told() -> None:
     assert (found.recorded.left, found.recorded.answered, found.new.answered) == (1, 1, 2)
     assert any("left 1 request " in one for one in found.assumed)
     assert found.recorded.wasted == pytest.approx(0.000144)
+    assert found.change["answered"] == 1
+    assert compared([a_record(), gone], TWO_SNAPSHOT, TWO_SNAPSHOT).change["answered"] == 0
