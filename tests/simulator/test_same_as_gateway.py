@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from tests.gateway.gateway_harness import Gateway, gateway, known_keys
 
-from fairlead.canonical import routing
 from fairlead.canonical.limits import SECOND, Limit
 from fairlead.canonical.routing import Backoff, Cooldown, Failed, Retry, Route, Snapshot, Timeouts
 from fairlead.canonical.tenants import Scoped, Tenant, VirtualKey
@@ -92,14 +91,14 @@ def in_simulator(
     tried: dict[float, list[Try]] = {}
     learn = Visit.learn
 
-    def heard(visit: Visit, step: routing.Try, played: Played) -> None:
-        learn(visit, step, played)
+    def heard(visit: Visit, played: Played) -> None:
+        learn(visit, played)
         kind: str = "answered"
         status: int | None = 200
         if isinstance(played.outcome, Failed):
             kind, status = played.outcome.kind, played.outcome.status
         at = visit._arrival.at
-        tried.setdefault(at, []).append((visit._tried_at - at, step.deployment.name, kind, status))
+        tried.setdefault(at, []).append((visit._tried_at - at, visit._choice.deployment.name, kind, status))
 
     monkeypatch.setattr(Visit, "learn", heard)
     names = [choice.deployment.name for choice in served.routes[0].choices]
