@@ -23,7 +23,11 @@ def deployment(name: str, *, dollars: str = "1") -> Deployment:
 
 
 def route(
-    *choices: Choice, model: str = "chat", select: Select = "weighted", retry: Retry | None = None, fallback: bool = True
+    *choices: Choice,
+    model: str = "chat",
+    select: Select = "weighted",
+    retry: Retry | None = None,
+    fallback: bool = True,
 ) -> Route:
     plain = Route(model=model, choices=choices)
     return Route(

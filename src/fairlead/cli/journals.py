@@ -42,7 +42,8 @@ class Journals:
         except OSError as error:
             raise UnusableError(f"{error.filename or self._path} cannot be read: {error.strerror}") from None
         if damaged:
-            print(f"{self._path}: {damaged} damaged places were skipped", file=sys.stderr)
+            places = "1 damaged place was" if damaged == 1 else f"{damaged} damaged places were"
+            print(f"{self._path}: {places} skipped", file=sys.stderr)
         if not trace.requests:
             raise UnusableError(self._nothing(trace))
         return trace

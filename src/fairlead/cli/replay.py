@@ -42,11 +42,12 @@ def _difference(args: argparse.Namespace) -> Difference:
     journals = Journals(Path(args.journal), *_times(args, time.time()))
     trace = journals.trace()
     recorded = as_recorded(trace, journals.by_end(), old or new)
-    if recorded.figures.requests != trace.requests:
-        raise UnusableError(f"files of {args.journal} were deleted while they were read; replay a copy of it")
     play = partial(_played, trace, journals, args.seed)
     before = None if old is None else play(old, "the old configuration")
-    return difference(trace, new, recorded=recorded, old=before, new=play(new, "the new configuration"))
+    found = difference(trace, new, recorded=recorded, old=before, new=play(new, "the new configuration"))
+    if {found.recorded.requests, found.new.requests} != {trace.requests}:
+        raise UnusableError(f"files of {args.journal} were deleted while they were read; replay a copy of it")
+    return found
 
 
 def _played(trace: Trace, journals: Journals, seed: int, snapshot: Snapshot, name: str) -> Side:

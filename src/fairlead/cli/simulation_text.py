@@ -7,11 +7,12 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from textwrap import wrap
 
 from fairlead.cli.sparks import lane, whisker
 from fairlead.simulator.charts import Chart, Line, charts, mean_between
-from fairlead.simulator.readings import duration, number
+from fairlead.simulator.readings import duration, number, visible
 from fairlead.simulator.report import Report
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.tables import Table, tables
@@ -42,7 +43,7 @@ def text(report: Report, *, width: int = WIDTH, color: bool = False) -> str:
     """The whole report, in lines no longer than `width` wherever its names let it."""
     ink: Ink = _coloured if color else _plain
     width = max(width, NARROWEST)
-    blocks = [[ink("title", _visible(report.title))]]
+    blocks = [[ink("title", visible(report.title))]]
     blocks += [list(_table(table, width, ink)) for table in tables(report)]
     blocks += [list(_PLOTS[chart.form](chart, width, ink)) for chart in _plotted(report)]
     if report.assumed:
@@ -58,18 +59,13 @@ def _coloured(style: str, told: str) -> str:
     return f"\x1b[{STYLES[style]}m{told}\x1b[0m" if style in STYLES and told.strip() else told
 
 
-def _visible(told: str) -> str:
-    """Without what a terminal would obey: names come from files."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in told)
-
-
 def _item(sentence: str, width: int) -> list[str]:
-    return wrap(_visible(sentence), width, initial_indent="- ", subsequent_indent="  ")
+    return wrap(visible(sentence), width, initial_indent="- ", subsequent_indent="  ")
 
 
 def _table(table: Table, width: int, ink: Ink) -> Iterator[str]:
-    yield ink("title", _visible(table.title))
-    lines = [[_visible(cell) for cell in line] for line in (table.heads, *table.rows)]
+    yield ink("title", visible(table.title))
+    lines = [[visible(cell) for cell in line] for line in (table.heads, *table.rows)]
     differing = {(row + 1, column) for row, column in table.differing}
     for row, column in differing:
         lines[row][column] += " ≠"
@@ -84,7 +80,7 @@ def _table(table: Table, width: int, ink: Ink) -> Iterator[str]:
                 cells.append(ink("differs", cell) if (row, column) in differing else cell)
             yield GAP.join(cells).rstrip()
     for note in table.notes:
-        yield from (ink("note", line) for line in wrap(_visible(note), width))
+        yield from (ink("note", line) for line in wrap(visible(note), width))
 
 
 def _fitting(widths: Sequence[int], width: int) -> list[list[int]]:
@@ -120,13 +116,15 @@ def _over_time(chart: Chart, width: int, ink: Ink) -> Iterator[str]:
         rows = lane(_columns(line, until, columns), top, LANE)
         for place, row in enumerate(rows):
             is_last = place == len(rows) - 1
-            label, end = (name, peak) if is_last else ("", "")
-            yield GAP.join((label.ljust(len(names[0])), ink(chart.key, row), end.rjust(wide))).rstrip()
+            if is_last:
+                yield GAP.join((name, ink(chart.key, row), peak.rjust(wide)))
+            elif row.strip():
+                yield " " * len(name) + GAP + ink(chart.key, row.rstrip())
 
 
 def _columns(line: Line, until: float, columns: int) -> list[float | None]:
     edges = [until * place / columns for place in range(columns + 1)]
-    return [mean_between(line, begin, end) for begin, end in zip(edges, edges[1:], strict=False)]
+    return [mean_between(line, begin, end) for begin, end in pairwise(edges)]
 
 
 def _figures(chart: Chart, width: int, ink: Ink) -> Iterator[str]:
@@ -140,7 +138,7 @@ def _figures(chart: Chart, width: int, ink: Ink) -> Iterator[str]:
     intervals = [interval for *_, interval in rows]
     begin = 0.0 if chart.form == "bars" else min(interval.low for interval in intervals)
     scale = (begin, max(interval.high for interval in intervals))
-    across = f" by {_visible(chart.across)}" if chart.across else ""
+    across = f" by {visible(chart.across)}" if chart.across else ""
     yield ink("title", f"{chart.title}{across} ({_range(scale, chart.unit)})")
     abouts = _names([chart.categories[int(place)] if chart.categories else f"{place:g}" for place, *_ in rows])
     names = _names([name if len(chart.lines) > 1 else "" for _, name, _ in rows])
@@ -165,7 +163,7 @@ def _range(scale: tuple[float, float], unit: str) -> str:
 
 def _names(names: Sequence[str]) -> list[str]:
     """Names in a column that is not too wide."""
-    short = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in map(_visible, names)]
+    short = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in map(visible, names)]
     wide = max(map(len, short), default=0)
     return [name.ljust(wide) for name in short]
 

@@ -88,7 +88,7 @@ def _of_callers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
     known = known_keys(snapshot)
     unknown = [named(who) for who in trace.callers if who[1] and who[1] not in known]
     if unknown:
-        yield f"no key {listed(unknown)} is configured with a value: bound by the limits of the tenant and of its tags alone"
+        yield f"no key {listed(unknown)} is configured with a value: only the limits of its tenant and tags bind it"
     strangers = sorted({tenant for tenant, _ in trace.callers if tenant and tenant not in snapshot.tenants})
     if strangers:
         yield f"no tenant {listed(strangers)} is configured: without limits"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
+from itertools import pairwise
 from string import Template
 
 import msgspec
@@ -19,8 +20,8 @@ from fairlead.simulator.report import Report
 from fairlead.simulator.tables import Table, curve_table, main_figures, run_tables
 
 HINT = (
-    "To read values move over a chart, or focus it and use the arrow keys. Drag, or + and −, to see a part; Escape, or a "
-    "double click, shows the whole. A name in a legend hides and shows its line."
+    "To read values move over a chart, or focus it and use the arrow keys. Drag, or press + and −, to see a part; "
+    "Escape or a double click shows the whole. A name in a legend hides and shows its line."
 )
 ROWS = 24
 """The most rows of a table of values over time."""
@@ -122,10 +123,7 @@ def _values(chart: Chart) -> tuple[list[str], list[list[str]]]:
     if chart.form == "time":
         until = max(line.at[-1] for line in chart.lines)
         edges = [until * place / ROWS for place in range(ROWS + 1)]
-        means = [
-            [mean_between(line, begin, end) for line in chart.lines]
-            for begin, end in zip(edges, edges[1:], strict=False)
-        ]
+        means = [[mean_between(line, begin, end) for line in chart.lines] for begin, end in pairwise(edges)]
         return heads, [[duration(edge), *map(_cell, row)] for edge, row in zip(edges, means, strict=False)]
     places = sorted({at for line in chart.lines for at in line.at})
     abouts = [chart.categories[int(at)] if chart.categories else f"{at:g}" for at in places]

@@ -40,7 +40,11 @@ def _rate(field: str) -> Callable[[Summary], Interval]:
 
 
 def _plain(field: str) -> Callable[[Summary], Interval]:
-    return lambda summary: getattr(summary, field)  # type: ignore[no-any-return]
+    def read(summary: Summary) -> Interval:
+        found: Interval = getattr(summary, field)
+        return found
+
+    return read
 
 
 def _latencies(name: str, field: str) -> Iterator[Reading]:
@@ -92,8 +96,10 @@ def figure(interval: Interval) -> str:
     """The figure and its interval, `99.98 [99.97, 99.99]`, to as many digits as are known of it."""
     if not interval.value and not is_known(interval):
         return NOTHING
-    value, low, high = (number(part, interval) for part in (interval.value, interval.low, interval.high))
-    return f"{value} [{low}, {high}]" if _half(interval) else value
+    value = number(interval.value, interval)
+    if not _half(interval):
+        return value
+    return f"{value} [{number(interval.low, interval)}, {number(interval.high, interval)}]"
 
 
 def number(value: float, known: Interval | None = None) -> str:
@@ -124,3 +130,8 @@ def duration(seconds: float) -> str:
             count = rest // smaller if lower else 0
             return f"{whole // size} {unit}" + (f" {count} {lower}" if count else "")
     return f"{seconds:.2g} s"
+
+
+def visible(text: str) -> str:
+    """Without what steers a terminal or breaks a file: names come from files."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
