@@ -102,3 +102,19 @@ def test_known_spells_are_cut_off_at_the_end() -> None:
     assert known
     assert all(begin < end <= 20.0 for begin, end in known)
     assert known == sorted(known)
+
+
+@pytest.mark.parametrize(
+    "distribution", [log_normal(0.4, 2.0), Gamma(3.0, 1.0), Gamma(3.0, 0.5), Empirical((0.0, 5.0))]
+)
+def test_a_new_seed_is_a_new_beginning(distribution: Distribution) -> None:
+    """Whatever was drawn before: nothing is left over from it."""
+    rng = Random(1)
+    draw = distribution.sampler(rng)
+    found = []
+    for before in (1, 2):
+        for _ in range(before):
+            draw()
+        rng.seed(7)
+        found.append([draw() for _ in range(5)])
+    assert found[0] == found[1]

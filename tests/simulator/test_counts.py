@@ -41,6 +41,7 @@ def test_verdicts_are_those_of_the_engine_of_one_machine(data: st.DataObject) ->
     own, shared = data.draw(rules()), data.draw(rules(slot="*"))
     known = [own, shared]
     played = data.draw(steps(known))
+    forgetful = data.draw(st.booleans())
 
     async def check(folder: Path) -> None:
         clock = Clock()
@@ -50,6 +51,9 @@ def test_verdicts_are_those_of_the_engine_of_one_machine(data: st.DataObject) ->
         held: list[tuple[str, Held, Granted]] = []
         try:
             for number, (what, pause, amounts) in enumerate(played):
+                if forgetful:  # what is held for longer than a day is forgotten, as by the engine's own sweep
+                    counts._sweep(clock.now)
+                    pause = min(pause, 61 * SECOND)
                 clock.now += pause
                 if what == "settle" and held:
                     name, mine, theirs = held.pop(0)

@@ -328,7 +328,7 @@ def test_providers_hear_of_attempts_in_the_order_of_time() -> None:
     behavior = failing("503=0.5", refusal=Fixed(0.7), first_token=Fixed(0.3))
     made = {name: Listening(behavior, Random(1)) for name in ("a", "b")}
     sender = Sender(name="s", key=PLAIN_KEY, models=("m",), prompt=Fixed(1), answer=Fixed(1))
-    trial = Trial(snapshot(chain), made, [sender], Measures(200, ["s"], ["a", "b"]), rng=Random(2), begins=0.0)  # type: ignore[arg-type]
+    trial = Trial(snapshot(chain), made, [sender], Measures(200, ["s"], ["a", "b"]), rng=Random(2), begins=0.0)
     run(trial, asks(*[0.1 * number for number in range(200)]), 200)
     assert len(heard) > 250
     assert heard == sorted(heard)

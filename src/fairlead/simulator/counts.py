@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fairlead.canonical.limits import Demand, Granted, Standing
 from fairlead.policy import holds
+from fairlead.policy.budget import BUDGETS
 from fairlead.policy.limits import State
 
 Held = tuple[tuple[Demand, ...], int]
@@ -48,8 +49,10 @@ class Counts:
                 continue
             place = (demand.rule.slot, demand.rule.key)
             state = holds.settle(demand, self._states.get(place, []), now, since, amount)
-            idle = now + holds.lifetime(demand.rule, holds.standing(demand.rule, state, now).reset)
-            self._keep(demand, state, max(idle, self._idle.get(place, 0)))
+            idle = self._idle.get(place, 0)
+            if amount > demand.amount or not idle or demand.rule.algorithm in BUDGETS:
+                idle = max(idle, now + holds.lifetime(demand.rule, holds.standing(demand.rule, state, now).reset))
+            self._keep(demand, state, idle)  # else the state has only become lighter, and is idle by then at the latest
 
     def _found(self, demands: Sequence[Demand]) -> list[State]:
         return [self._states.get((demand.rule.slot, demand.rule.key), []) for demand in demands]
