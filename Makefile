@@ -10,7 +10,7 @@ RUN := PYTHONPATH=src $(BIN)/python
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 STAMPS := .stamps
 
-.PHONY: help setup serve check test soak phoenix bench dashboard lock clean
+.PHONY: help setup serve check test soak phoenix bench dashboard answers lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ bench: setup $(STAMPS)/servers ## measure beside nginx (needs Debian's nginx and
 
 dashboard: setup ## write deploy/grafana/fairlead.json anew
 	$(RUN) deploy/grafana/make_dashboard.py
+
+answers: setup ## write the advisor's skill and what the commands in docs/ print anew
+	$(RUN) tools/answers.py
 
 lock: setup ## compile the lock files anew from pyproject.toml and requirements/*.in
 	$(BIN)/python -m pip install --quiet uv

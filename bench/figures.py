@@ -20,6 +20,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     """Units per second."""
     cost_us: float | None
+    beside_us: float | None
     cost_range: tuple[float, float] | None
     ratio: float | None
     """Cost over nginx's of the same round: the median of the rounds."""
@@ -115,11 +116,13 @@ def _added_first(first: Rounds, subject: str) -> float:
 
 def _line(who: str, samples: list[Sample], base: list[Sample], first: str) -> Line:
     costs = [sample.cost_us for sample in samples if sample.cost_us is not None]
+    beside = [sample.beside_us for sample in samples if sample.beside_us is not None]
     names = ("stalls", "gap_max_ms", "gap_p99_ms")
     return Line(
         who=who,
         rate=median(sample.units / sample.seconds for sample in samples),
         cost_us=median(costs) if costs else None,
+        beside_us=median(beside) if beside else None,
         cost_range=(min(costs), max(costs)) if costs else None,
         ratio=ratio(samples, base),
         p50_ms=median(float(sample.seen[f"{first}p50_ms"]) for sample in samples),

@@ -172,7 +172,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, _place(Path(name), embedded=not args.postgres) as place:
         print(f"## {'PostgreSQL' if args.postgres else 'SQLite'}\n")
-        database = Database(place)
+        database = Database(place, Patience(statement=600.0, transaction=600.0))
         schema.migrate(database)
         ingest(Path(name), database, args.records, args.days)
         if args.postgres:

@@ -27,6 +27,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     seconds: float
     cost_us: float | None
+    """Of the process that carries the traffic."""
+    beside_us: float | None
+    """Of the processes beside it: control brings each record into the request log, the audit trail and the metrics."""
     waited_share: float
     """Share of the time in which the target was ready to run but other work had the core."""
     others_share: float
@@ -42,7 +45,7 @@ def requests(target: Target, body: Path, connections: int, seconds: float) -> Sa
     """Whole answers, as many as go through in `seconds`."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
     command += ["-s", str(machine.ROOT / "bench/chat.lua"), target.places["canned"].url]
-    before = machine.usage(target.pid)
+    before = machine.usage(target.pid, target.worker)
     output = _run(command, {**os.environ, "BENCH_BODY": str(body), "BENCH_KEY": KEY})
     marked = [line for line in output.splitlines() if line.startswith("RESULT ")]
     if not marked:
@@ -56,7 +59,7 @@ def streams(target: Target, kind: str, **options: float) -> Sample:
     command = [sys.executable, str(machine.ROOT / "bench/probe.py")]
     command += [f"--url={place.url}", f"--model={place.model}", f"--key={KEY}"]
     command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    before = machine.usage(target.pid)
+    before = machine.usage(target.pid, target.worker)
     seen = json.loads(_run(command, None).splitlines()[-1])
     return _sample(target, before, seen, "chunks")
 
@@ -80,13 +83,14 @@ class Patience:
 def _sample(target: Target, before: machine.Usage, seen: dict[str, Any], unit: str) -> Sample:
     if seen["failed"] or not seen[unit]:
         raise LoadError(f"{seen['failed']} failures against {target.name}: {seen.get('complaint', '')}")
-    after = machine.usage(target.pid)
+    after = machine.usage(target.pid, target.worker)
     waited = (after.waited_s - before.waited_s) / seen["seconds"]
     others = max(0.0, after.others_s - before.others_s) / seen["seconds"]
     return Sample(
         units=seen[unit],
         seconds=seen["seconds"],
         cost_us=(after.cpu_s - before.cpu_s) / seen[unit] * 1e6 if target.pid else None,
+        beside_us=(after.beside_s - before.beside_s) / seen[unit] * 1e6 if target.worker else None,
         waited_share=round(waited, 3),
         others_share=round(others, 3),
         seen=seen,

@@ -38,6 +38,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     cpu_s: float
+    beside_s: float
+    """What the tree's other processes used, which carry no traffic."""
     waited_s: float
     others_s: float
 
@@ -54,10 +56,16 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def usage(root: int | None) -> Usage:
-    """utime + stime of every live process of the tree, threads included; without a tree, only what others did."""
+def usage(root: int | None, worker: int | None = None) -> Usage:
+    """utime + stime of every live process of the tree, threads included; without a tree, only what others did.
+
+    `worker` is the one of them that carries the traffic; None: all of them.
+    """
     pids = tree(root) if root is not None else []
-    return Usage(cpu_s=sum(map(cpu_seconds, pids)), waited_s=sum(map(_waited, pids)), others_s=_others())
+    used = {pid: cpu_seconds(pid) for pid in pids}
+    cpu = sum(used.values())
+    beside = cpu - used.get(worker, 0.0) if worker is not None else 0.0
+    return Usage(cpu_s=cpu - beside, beside_s=beside, waited_s=sum(map(_waited, pids)), others_s=_others())
 
 
 def cpu_seconds(pid: int) -> float:

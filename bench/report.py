@@ -91,11 +91,20 @@ def goal_table(goals: Iterable[Goal]) -> str:
 
 def answer_table(loads: dict[str, list[Line]], unit: str) -> str:
     rows = [
-        (name, line.who, f"{line.rate:,.0f}", _cost(line), _ratio(line), f"{line.p50_ms:.2f}", f"{line.p99_ms:.2f}")
+        (
+            name,
+            line.who,
+            f"{line.rate:,.0f}",
+            _cost(line),
+            _ratio(line),
+            _beside(line),
+            f"{line.p50_ms:.2f}",
+            f"{line.p99_ms:.2f}",
+        )
         for name, lines in loads.items()
         for line in lines
     ]
-    return table(("load", "through", f"{unit}s/s", f"CPU us/{unit}", "x nginx", "p50 ms", "p99 ms"), rows)
+    return table(("load", "through", f"{unit}s/s", f"CPU us/{unit}", "x nginx", "beside it", "p50 ms", "p99 ms"), rows)
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -131,6 +140,10 @@ def _cost(line: Line) -> str:
         return "-"
     low, high = line.cost_range
     return f"{line.cost_us:.1f} ({low:.0f} to {high:.0f})"
+
+
+def _beside(line: Line) -> str:
+    return "-" if line.beside_us is None else f"{line.beside_us:.1f}"
 
 
 def _ratio(line: Line) -> str:

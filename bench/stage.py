@@ -34,11 +34,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that answers chats. `pid` is the root of its processes; None for the provider itself."""
+    """Something that answers chats. `pid` is the root of its processes; None for the provider itself.
+
+    `worker` is the one of them that carries the traffic, where others do other work.
+    """
 
     name: str
     places: dict[str, Place]
     pid: int | None = None
+    worker: int | None = None
     port: int = 0
     admin: int = 0
 
@@ -112,7 +116,8 @@ def fairlead(hire: "_Hire", *, canned: int, paced: int, port: int, admin: int) -
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     models = {"canned": "chat", "paced": "paced", "brisk": "brisk", "translated": "translated"}
     places = {kind: Place(url=url, model=model) for kind, model in models.items()}
-    return Target(name="fairlead", places=places, pid=pid, port=port, admin=admin), ready
+    worker = machine.listener(pid, port)
+    return Target(name="fairlead", places=places, pid=pid, worker=worker, port=port, admin=admin), ready
 
 
 def fairlead_command(*words: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.telemetry.a_record import record
 
 from fairlead.cli.logs import log_to_stderr
+from fairlead.control.request_lines import line
 from fairlead.telemetry.exposition import Exposition
 from fairlead.telemetry.families import RECORDED
 from fairlead.telemetry.lines import fields
@@ -60,7 +61,7 @@ def main() -> None:
 
     def lines() -> None:
         for one in records:
-            log.info("request", extra=fields(one))
+            log.handle(line(fields(one)))
         logging.getLogger().handlers[0].flush()  # so that none is dropped
 
     print(f"a request's line        {best(lines) / RECORDS * 1e6:8.1f} us")

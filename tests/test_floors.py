@@ -11,6 +11,7 @@ FLOORS = {
     "dialects": 1,
     "policy": 1,
     "catalog": 1,
+    "advisor": 1,
     "audit": 2,
     "config": 2,
     "journal": 2,

@@ -18,7 +18,8 @@ from bench import figures, machine, report
 
 def sample(cost: float | None = None, *, others: float = 0.0, seconds: float = 1.0, **seen: Any) -> Sample:
     seen = {"p50_ms": 1.0, "p99_ms": 2.0, "stalls": 0, "ttft_p99_ms": 0.0, **seen}
-    return Sample(units=1000, seconds=seconds, cost_us=cost, waited_share=0.0, others_share=others, seen=seen)
+    costs = {"cost_us": cost, "beside_us": None}
+    return Sample(units=1000, seconds=seconds, waited_share=0.0, others_share=others, seen=seen, **costs)
 
 
 def test_a_ratio_pairs_the_rounds_so_that_a_slow_minute_counts_on_both_sides() -> None:

@@ -35,7 +35,7 @@ def log_to_stderr() -> None:
     """Sends everything that this process and its children log to stderr."""
     handler = Aside(_stderr())
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        Lines(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
             processors=[_line, lambda _logger, _method, line: _JSON.encode(line)],
         )
@@ -43,6 +43,16 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its plugins at every look at a schema
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # that a collector is away is said once, by us
+
+
+class Lines(structlog.stdlib.ProcessorFormatter):
+    """One line of JSON. Where all fields come as one value, as those of each request do, nothing is looked for."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] | None = getattr(record, "fields", None)
+        if fields is None:
+            return super().format(record)
+        return _JSON.encode(redacted({**_head(record), **fields}))
 
 
 def _stderr() -> io.RawIOBase:
@@ -55,18 +65,23 @@ def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> stru
     record: logging.LogRecord = event.pop("_record")
     event.pop("_from_structlog")
     fault = event.pop("exc_info", None)  # structlog takes it off the record
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    line: dict[str, Any] = {
-        "at": f"{stamp}.{int(record.msecs):03d}Z",
-        "level": record.levelname.lower(),
-        "event": record.getMessage(),
-        "pid": record.process,
-    }
+    line = _head(record)
     line.update((name, value) for name, value in event.items() if name != "event")
     if fault:
         line["where"] = logging.Formatter().formatException(fault)
     told: structlog.typing.EventDict = redacted(line)
     return told
+
+
+def _head(record: logging.LogRecord) -> dict[str, Any]:
+    """What every line begins with."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return {
+        "at": f"{stamp}.{int(record.msecs):03d}Z",
+        "level": record.levelname.lower(),
+        "event": record.getMessage(),
+        "pid": record.process,
+    }
 
 
 class Aside(logging.Handler):

@@ -13,7 +13,7 @@ from fairlead.canonical.routing import RequestRecord
 from fairlead.journal.frames import HEADER, Frames, salt_of
 from fairlead.journal.segment import PATTERN, used
 
-AT_ONCE = 4 * 1024 * 1024
+AT_ONCE = 8 * 1024 * 1024
 """Bytes of a journal that are read into memory together, if a record does not need more."""
 
 

@@ -1,11 +1,14 @@
-"""Random durations and sizes: a few well-known distributions, and one that is what was measured.
+"""Random durations and sizes: a few well-known distributions, and one that is what was measured. And what comes and
+goes by chance.
 
 Values only; chance is a passed `random.Random`. It must not know what is drawn.
 """
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from math import exp, log
+from itertools import repeat
+from math import cos, exp, log, pi, sin, sqrt
 from random import Random
 
 import msgspec
@@ -16,6 +19,8 @@ Z99 = 2.3263478740408408
 """The standard normal distribution's 0.99 quantile."""
 POINTS = 1024
 """Quantiles that are kept of what was measured."""
+KEPT = 100
+"""Spells that are remembered, for who wants to see them."""
 
 
 class Fixed(msgspec.Struct, frozen=True):
@@ -27,7 +32,7 @@ class Fixed(msgspec.Struct, frozen=True):
 
     def sampler(self, rng: Random) -> Sampler:
         del rng
-        return lambda: self.value
+        return repeat(self.value).__next__
 
 
 class LogNormal(msgspec.Struct, frozen=True):
@@ -41,8 +46,15 @@ class LogNormal(msgspec.Struct, frozen=True):
         return self.median * exp(self.sigma * self.sigma / 2)
 
     def sampler(self, rng: Random) -> Sampler:
-        median, sigma, gauss = self.median, self.sigma, rng.gauss
-        return lambda: median * exp(gauss(0.0, sigma))
+        return self._drawn(rng.random).__next__
+
+    def _drawn(self, random: Callable[[], float]) -> Iterator[float]:
+        """Two at a time: G. E. P. Box and M. E. Muller, "A note on the generation of random normal deviates", 1958."""
+        median, sigma = self.median, self.sigma
+        while True:
+            angle, far = 2.0 * pi * random(), sigma * sqrt(-2.0 * log(1.0 - random()))
+            yield median * exp(far * cos(angle))
+            yield median * exp(far * sin(angle))
 
 
 class Gamma(msgspec.Struct, frozen=True):
@@ -98,3 +110,33 @@ def empirical(measured: Iterable[float]) -> Empirical | Fixed:
     last = len(ordered) - 1
     points = min(len(ordered), POINTS)
     return Empirical(tuple([ordered[round(index * last / (points - 1))] for index in range(points)]))
+
+
+class Spells:
+    """Times that come and go: a two-state Markov process in continuous time, in its steady state from instant 0 on.
+
+    `calm` and `lasting` are the mean seconds between two and of one.
+    """
+
+    def __init__(self, calm: float, lasting: float, rng: Random) -> None:
+        self.share = lasting / (calm + lasting)
+        """Of the time, in the long run."""
+        self._over: deque[tuple[float, float]] = deque(maxlen=KEPT)
+        self._calm = calm
+        self._lasting = lasting
+        self._rng = rng
+        self._begins = 0.0 if rng.random() < self.share else rng.expovariate(1.0) * calm
+        self._ends = self._begins + rng.expovariate(1.0) * lasting
+
+    def is_on(self, now: float) -> bool:
+        """Whether there is one at `now`, no earlier than the last instant that was asked for."""
+        while now >= self._ends:
+            self._over.append((self._begins, self._ends))
+            self._begins = self._ends + self._rng.expovariate(1.0) * self._calm
+            self._ends = self._begins + self._rng.expovariate(1.0) * self._lasting
+        return now >= self._begins
+
+    def known(self, until: float) -> list[tuple[float, float]]:
+        """The latest that began before `until`, none of which ends after it."""
+        spells = (*self._over, (self._begins, self._ends))
+        return [(begin, min(end, until)) for begin, end in spells if begin < until]

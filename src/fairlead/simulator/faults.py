@@ -102,5 +102,5 @@ def _number(text: str, what: str) -> float:
     except ValueError:
         raise ValueError(f"{what} is {text!r}, which is no number") from None
     if not 0.0 <= number < 1e9:
-        raise ValueError(f"{what} is {text}; it must not be negative")
+        raise ValueError(f"{what} is {text}; it is 0 or more, and below 1e9")
     return number

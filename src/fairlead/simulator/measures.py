@@ -93,7 +93,7 @@ class Line:
 class Seen:
     """What one deployment has seen."""
 
-    __slots__ = ("_rests", "answered", "attempts", "failures", "load", "openings", "resting", "trouble", "waited")
+    __slots__ = ("answered", "attempts", "failures", "load", "openings", "resting", "rests", "trouble", "waited")
 
     def __init__(self) -> None:
         self.attempts = self.answered = self.openings = 0
@@ -103,11 +103,13 @@ class Seen:
         self.load = Line()
         """Attempts."""
         self.trouble = Line()
-        """Attempts that failed."""
+        """Those of them that failed."""
         self.resting = Line()
         """Seconds in which the gateway left it alone, summed over its workers."""
-        self._rests: dict[int, tuple[float, int]] = {}
-        """By worker: until when it is left alone, and how often in a row its breaker has opened."""
+        self.rests: dict[int, tuple[float, float, int]] = {}
+        """By worker that has trouble with it: since and until when it is left alone, and how often in a row its breaker
+        has opened.
+        """
 
     def attempt(self, began: float, outcome: Outcome, waited: float) -> None:
         self.attempts += 1
@@ -116,19 +118,25 @@ class Seen:
             self.waited.add(waited)
         if isinstance(outcome, Failed):
             self.failures[outcome.kind] += 1
-            self.trouble.add(outcome.at)
+            self.trouble.add(began)
         else:
             self.answered += 1
 
     def learned(self, worker: int, health: Health, now: float) -> None:
         """What a worker knows of it now: it may leave it alone from now on."""
-        rests_until, opened = self._rests.get(worker, (0.0, 0))
-        begin = max(rests_until, now)
-        if health.cooldown_until > begin:
-            self.resting.span(begin, health.cooldown_until)
-            rests_until = health.cooldown_until
+        since, until, opened = self.rests.pop(worker, (now, now, 0))
         self.openings += health.openings > opened
-        self._rests[worker] = (rests_until, health.openings)
+        if until <= now:
+            self.resting.span(since, until)
+            since = now
+        if health.openings or health.cooldown_until > now:
+            self.rests[worker] = since, max(health.cooldown_until, now), health.openings
+
+    def over(self, now: float) -> None:
+        """Nothing more comes: rest is counted up to here."""
+        for since, until, _ in self.rests.values():
+            self.resting.span(since, min(until, now))
+        self.rests.clear()
 
 
 class Measures:
@@ -160,3 +168,9 @@ class Measures:
         tally.refused += 1
         self.refusals[self.senders[arrival.sender], why] += 1
         self.lost.add(arrival.at)
+
+    def over(self, now: float) -> None:
+        """The last request is over."""
+        self.until = now
+        for seen in self.seen.values():
+            seen.over(now)

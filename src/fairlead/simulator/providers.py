@@ -4,23 +4,22 @@ A provider is told of attempts in the order of time, so its queue, its quota and
 moves on. Pure: chance is a passed `random.Random`. It must not know routes, nor what is tried next.
 """
 
-from collections import deque
 from collections.abc import Sequence
-from heapq import heapreplace
+from heapq import heappop, heappush, heapreplace
+from math import inf
 from random import Random
+from typing import Protocol
 
 import msgspec
 
-from fairlead.canonical.limits import DAY, SECOND, Limit, Rule, rule
+from fairlead.canonical.limits import DAY, NEVER, SECOND, Limit, Rule, rule
 from fairlead.canonical.routing import Answered, Failed, Outcome, Timeouts
 from fairlead.policy.demands import ONE
 from fairlead.policy.limits import take_bucket
-from fairlead.simulator.chance import Distribution
-from fairlead.simulator.faults import Fault, Struck
+from fairlead.simulator.chance import Distribution, Spells
+from fairlead.simulator.faults import Fault, Stage, Struck
 from fairlead.simulator.traffic import Arrival
 
-KEPT = 100
-"""The times of trouble that are remembered, for who wants to see them."""
 OVERLOADED = Fault(kind="overloaded", status=503)
 
 
@@ -51,31 +50,20 @@ class Behavior(msgspec.Struct, frozen=True, kw_only=True):
     queue: int | None = None
 
 
-class Trouble:
-    """A time of trouble that comes and goes: a two-state Markov process in continuous time, which all whom it strikes
-    share. `calm` and `lasting` are its mean times in seconds.
-    """
+class Trouble(msgspec.Struct, frozen=True):
+    """What comes and goes, and whom it meets then; all whom it strikes share one."""
 
-    def __init__(self, struck: Struck, calm: float, lasting: float, rng: Random) -> None:
-        self.struck = struck
-        self._over: deque[tuple[float, float]] = deque(maxlen=KEPT)
-        self._calm = calm
-        self._lasting = lasting
-        self._rng = rng
-        self._begins = rng.expovariate(1.0) * calm
-        self._ends = self._begins + rng.expovariate(1.0) * lasting
+    struck: Struck
+    spells: Spells
 
-    def is_on(self, now: float) -> bool:
-        """Whether there is trouble at `now`, no earlier than the last instant that was asked for."""
-        while now >= self._ends:
-            self._over.append((self._begins, self._ends))
-            self._begins = self._ends + self._rng.expovariate(1.0) * self._calm
-            self._ends = self._begins + self._rng.expovariate(1.0) * self._lasting
-        return now >= self._begins
 
-    def known(self, until: float) -> list[tuple[float, float]]:
-        """The latest times of trouble that began before `until`."""
-        return [*self._over, (self._begins, self._ends)] if self._begins < until else list(self._over)
+class Upstream(Protocol):
+    """Whatever attempts are made on."""
+
+    troubles: tuple[Trouble, ...]
+
+    def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
+        """One attempt that begins at `now`, no earlier than the last one. Whoever asks gives up as the gateway does."""
 
 
 class Provider:
@@ -95,8 +83,10 @@ class Provider:
         ]
         self._places = [0.0] * behavior.capacity if behavior.capacity else []
         """A heap of the instants at which each of its places is free."""
-        self._waiting: deque[float] = deque()
-        """When those who wait begin to be worked on; places are given in the order of arrival."""
+        self._waiting: list[float] = []
+        """A heap of the instants at which those who wait are worked on or give up. Places are given in the order of
+        arrival.
+        """
 
     def renew(self) -> None:
         """Chance begins anew: whatever has been drawn before, the next attempts find the same."""
@@ -110,7 +100,7 @@ class Provider:
         slower = 1.0
         struck = None
         for trouble in self.troubles:
-            if trouble.is_on(now) and rng.random() < trouble.struck.rate:
+            if trouble.spells.is_on(now) and rng.random() < trouble.struck.rate:
                 if trouble.struck.fault.stage == "slowness":
                     slower *= trouble.struck.times
                 else:
@@ -121,40 +111,26 @@ class Provider:
                 return self._refused(Fault(kind="rate_limited", status=429, retry_after=wait), now, patience)
         if struck is None and behavior.faults:
             struck = _drawn(behavior.faults, rng)
-        if struck is not None:
-            stage = struck.fault.stage
-            if stage == "refusal":
-                return self._refused(struck.fault, now, patience)
-            if stage == "silence":
-                self._take_place(now, patience - now, patience)
-                return Played(_failed(struck.fault, patience), patience)
-            slower *= struck.times
-        return self._answered(request, now, patience, deadline, slower, struck)
+        if struck is None:
+            return self._answered(request, now, patience, deadline, slower)
+        if struck.fault.stage == "refusal":
+            return self._refused(struck.fault, now, patience)
+        return self._answered(request, now, patience, deadline, slower * struck.times, struck.fault.stage)
 
     def _answered(
-        self, request: Arrival, now: float, patience: float, deadline: float, slower: float, struck: Struck | None
+        self, request: Arrival, now: float, patience: float, deadline: float, slower: float, stage: Stage | None = None
     ) -> Played:
-        rng, behavior = self._rng, self.behavior
-        first = self._first_token() * slower
-        rest = self._per_token() * slower * (request.answer - 1)
-        part = rng.random() if struck is not None and struck.fault.stage == "break" else 1.0
-        rest *= part
-        waited = 0.0
+        """An answer, or one that breaks; after silence it never comes."""
+        first = inf if stage == "silence" else self._first_token() * slower
+        part = self._rng.random() if stage == "break" else 1.0
+        rest = self._per_token() * slower * (request.answer - 1) * part
+        starts = max(self._places[0], now) if self._places else now
+        if starts > now and self._is_full(now):
+            return self._refused(OVERLOADED, now, patience)
+        played = answer(request, now, patience, deadline, first=first, rest=rest, part=part, waited=starts - now)
         if self._places:
-            if behavior.queue is not None and self._in_queue(now) >= behavior.queue:
-                return self._refused(OVERLOADED, now, patience)
-            waited = self._take_place(now, first + rest, patience if not request.stream else deadline)
-        begins = now + waited + first
-        ends = begins + rest
-        at = begins if request.stream else ends
-        if at >= patience:
-            return Played(Failed(at=patience, kind="timeout"), patience, waited=min(waited, patience - now))
-        if part < 1.0 and not request.stream:
-            return Played(Failed(at=ends, kind="cut"), ends, waited=waited)
-        if ends > deadline:
-            part *= (deadline - begins) / rest
-            ends = deadline
-        return Played(Answered(at=at, first_token=at - now), ends, part, waited)
+            self._take_place(now, starts, played.ends)
+        return played
 
     def _refused(self, fault: Fault, now: float, patience: float) -> Played:
         at = now + self._refusal()
@@ -162,34 +138,60 @@ class Provider:
             return Played(Failed(at=patience, kind="timeout"), patience)
         return Played(_failed(fault, at), at)
 
-    def _take_place(self, now: float, duration: float, until: float) -> float:
-        """Takes the place that is free first, for `duration` or as long as somebody waits; the seconds in the queue."""
-        if not self._places:
-            return 0.0
-        begins = max(self._places[0], now)
-        if begins < until:
-            heapreplace(self._places, min(begins + duration, until))
-            if begins > now:
-                self._waiting.append(begins)
-        return begins - now
+    def _take_place(self, now: float, starts: float, leaves: float) -> None:
+        """Waits until a place is free, and has it until the answer is over or nobody waits for it any more."""
+        if starts < leaves:
+            heapreplace(self._places, leaves)
+        if starts > now:
+            heappush(self._waiting, min(starts, leaves))
 
-    def _in_queue(self, now: float) -> int:
-        while self._waiting and self._waiting[0] <= now:
-            self._waiting.popleft()
-        return len(self._waiting)
+    def _is_full(self, now: float) -> bool:
+        """Whether as many wait as may."""
+        waiting = self._waiting
+        while waiting and waiting[0] <= now:
+            heappop(waiting)
+        return self.behavior.queue is not None and len(waiting) >= self.behavior.queue
 
     def _over_quota(self, request: Arrival, now: float) -> float:
-        """Seconds until the provider's own limit has room; 0: it has, and this attempt is counted."""
+        """Seconds until all of the provider's own limits have room; 0: they have, and this attempt is counted."""
         micros = int(now * SECOND)
         taken: list[tuple[Rule, list[int]]] = []
+        waits = []
         for bound, state in self._quota:
             amount = ONE.get(bound.unit, request.prompt + request.answer)
             after, standing = take_bucket(bound, state, micros, amount)
-            if standing.wait:
-                return standing.wait / SECOND if standing.wait > 0 else DAY / SECOND
             taken.append((bound, after))
-        self._quota = taken
-        return 0.0
+            waits.append(DAY if standing.wait == NEVER else standing.wait)
+        if not any(waits):
+            self._quota = taken
+        return max(waits) / SECOND
+
+
+def answer(
+    request: Arrival,
+    now: float,
+    patience: float,
+    deadline: float,
+    *,
+    first: float,
+    rest: float,
+    part: float = 1.0,
+    waited: float = 0.0,
+) -> Played:
+    """What an attempt at `now` comes to, if `part` of an answer comes: after `waited` and `first` seconds its first
+    token, and `rest` seconds later its end. Nobody waits beyond `patience` for the one and `deadline` for the other.
+    """
+    begins = now + waited + first
+    ends = begins + rest
+    at = begins if request.stream else ends
+    if at >= patience:
+        return Played(Failed(at=patience, kind="timeout"), patience, waited=min(waited, patience - now))
+    if part < 1.0 and not request.stream:
+        return Played(Failed(at=ends, kind="cut"), ends, waited=waited)
+    if ends > deadline:
+        part *= (deadline - begins) / rest
+        ends = deadline
+    return Played(Answered(at=at, first_token=at - now), ends, part, waited)
 
 
 def _drawn(faults: tuple[Struck, ...], rng: Random) -> Struck | None:

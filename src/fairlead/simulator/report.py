@@ -95,3 +95,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     curves: list[Curve] = []
     comparisons: list[Comparison] = []
     suggestion: Suggestion | None = None
+    targets: list[Judged] = []
+    """What was asked of the last run, or of what is suggested."""

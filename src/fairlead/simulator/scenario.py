@@ -83,11 +83,11 @@ class Outage(Section, frozen=True, kw_only=True):
 
 
 class Bursts(Section, frozen=True, kw_only=True):
-    """Times of more traffic that come and go by chance."""
+    """Times of more traffic that come and go by chance; the mean rate stays what it is."""
 
     every: Annotated[Duration, Doc(description="The mean time from the end of one to the next.")]
     lasting: Annotated[Duration, Doc(description="The mean time that one lasts.")]
-    times: Annotated[float, number(0, 1000), Doc(description="How many times the usual rate it has.")]
+    times: Annotated[float, number(0, 1000), Doc(description="How many times the rate between two it has.")]
 
 
 class Day(Section, frozen=True, kw_only=True):

@@ -184,7 +184,7 @@ def summary(
         cost_per_1000=mean("cost_per_1000"),
         wasted_per_1000=mean("wasted_per_1000"),
         unpriced=list(unpriced),
-        fairness=jain([sender.success_rate.value for sender in senders]),
+        fairness=jain([sender.success_rate.value for sender in senders if sender.requests]),
         senders=senders,
         refusals=_refusals(measures, senders),
         deployments=[

@@ -12,7 +12,8 @@ from random import Random
 import msgspec
 
 from fairlead.canonical.tenants import VirtualKey
-from fairlead.simulator.chance import Distribution
+from fairlead.canonical.usage import Usage
+from fairlead.simulator.chance import Distribution, Spells
 
 HOUR = 3600.0
 
@@ -32,11 +33,16 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Burst(msgspec.Struct, frozen=True, kw_only=True):
-    """Times of `times` as much traffic: mean seconds between two, and of one."""
+    """Times of `times` as much traffic as otherwise: mean seconds between two, and of one. The mean rate stays."""
 
     calm: float
     lasting: float
     times: float
+
+    @property
+    def otherwise(self) -> float:
+        """The rate between two, as a share of the mean."""
+        return (self.calm + self.lasting) / (self.calm + self.lasting * self.times)
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +67,17 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     answer: int
     stream: bool = True
     user: str = ""
+    usage: Usage | None = None
+    """What the answer is counted at, where that is more than `prompt` and `answer` say (cached tokens, for one)."""
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """Everyone who sends requests, and the requests in the order of time."""
+
+    senders: tuple[Sender, ...]
+    arrivals: Iterable[Arrival]
+    begins: float
+    """Unix seconds at instant 0."""
 
 
 def arrivals(senders: Iterable[tuple[Sender, Shape]], seed: int, begins: float = 0.0) -> Iterator[Arrival]:
@@ -87,7 +104,9 @@ def instants(shape: Shape, rng: Random, begins: float = 0.0) -> Iterator[float]:
             now += draw(shape.rate)
             yield now
     factor = _modulation(shape, rng, begins)
-    highest = (2.0 - shape.low) * max(1.0, shape.burst.times if shape.burst else 1.0)
+    highest = 2.0 - shape.low
+    if shape.burst:
+        highest *= shape.burst.otherwise * max(1.0, shape.burst.times)
     while True:
         now += draw(shape.rate * highest)
         if rng.random() * highest < factor(now):
@@ -96,19 +115,15 @@ def instants(shape: Shape, rng: Random, begins: float = 0.0) -> Iterator[float]:
 
 def _modulation(shape: Shape, rng: Random, begins: float) -> Callable[[float], float]:
     """How many times the mean rate there is at an instant; instants must not go back."""
-    burst, swing = shape.burst, 1.0 - shape.low
-    on_from = rng.expovariate(1.0) * burst.calm if burst else 0.0
-    on_until = on_from + rng.expovariate(1.0) * burst.lasting if burst else 0.0
+    swing, burst = 1.0 - shape.low, shape.burst
+    if burst is None:
+        return lambda now: 1.0 + swing * cos(2 * pi * (begins + now - shape.peak) / (24 * HOUR))
+    spells = Spells(burst.calm, burst.lasting, rng)
+    otherwise = burst.otherwise
 
     def factor(now: float) -> float:
-        nonlocal on_from, on_until
         daily = 1.0 + swing * cos(2 * pi * (begins + now - shape.peak) / (24 * HOUR))
-        if burst is None:
-            return daily
-        while now >= on_until:
-            on_from = on_until + rng.expovariate(1.0) * burst.calm
-            on_until = on_from + rng.expovariate(1.0) * burst.lasting
-        return daily * burst.times if now >= on_from else daily
+        return daily * otherwise * (burst.times if spells.is_on(now) else 1.0)
 
     return factor
 

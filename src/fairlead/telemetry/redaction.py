@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 HIDDEN = "***"
+SHORT = 128
+"""Characters up to which it is remembered what becomes of a text."""
 _SHAPES = (
     r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)",
     r"\bfl_[A-Za-z0-9]{4,}_[A-Za-z0-9]{8,}",
@@ -41,7 +43,7 @@ def redacted(value: Any) -> Any:
     """`value` with every secret in any of its texts replaced by `***`, however deep it lies."""
     match value:
         case str():
-            return _text(value)
+            return _short(value) if len(value) <= SHORT else _text(value)
         case dict():
             return {_name(key): HIDDEN if _is_secret(key, item) else redacted(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
@@ -55,6 +57,12 @@ def _text(text: str) -> str:
     if _SHAPE_HINT.search(text):
         text = _SHAPE.sub(HIDDEN, text)
     return _NAMED.sub(rf"\1{HIDDEN}", text) if _NAME_HINT.search(text) else text
+
+
+@lru_cache(4096)
+def _short(text: str) -> str:
+    """The same for a name or a word, most of which come with every line."""
+    return _text(text)
 
 
 @lru_cache(256)
