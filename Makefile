@@ -10,7 +10,7 @@ RUN := PYTHONPATH=src $(BIN)/python
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 STAMPS := .stamps
 
-.PHONY: help setup serve check test soak phoenix bench dashboard lock clean
+.PHONY: help setup serve check test soak phoenix bench dashboard answers lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -67,8 +67,8 @@ check: setup ## format, lint, types
 test: setup $(STAMPS)/servers $(STAMPS)/prometheus $(STAMPS)/node ## every test, real servers and clients included
 	$(BIN)/pytest -n 2
 
-soak: setup $(STAMPS)/servers ## the long forms: leaks, a budget's race, forged trails, and families whose processes are killed over and over
-	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/audit/test_tampering.py tests/audit/test_tree.py tests/processes/test_agreement.py tests/processes/test_machines.py tests/processes/test_past.py tests/processes/test_recording_processes.py tests/processes/test_state_outage.py tests/processes/test_tenants.py
+soak: setup $(STAMPS)/servers ## the long forms: leaks, the simulator against theory, a budget's race, forged trails, and families whose processes are killed over and over
+	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/audit/test_tampering.py tests/audit/test_tree.py tests/simulator/test_theory.py tests/simulator/test_repeatable.py tests/processes/test_agreement.py tests/processes/test_machines.py tests/processes/test_past.py tests/processes/test_recording_processes.py tests/processes/test_state_outage.py tests/processes/test_tenants.py
 	$(RUN) bench/soak.py --full
 
 phoenix: setup $(STAMPS)/phoenix ## send traces to Arize Phoenix, and read them back (700 MB)
@@ -79,6 +79,9 @@ bench: setup $(STAMPS)/servers ## measure beside nginx (needs Debian's nginx and
 
 dashboard: setup ## write deploy/grafana/fairlead.json anew
 	$(RUN) deploy/grafana/make_dashboard.py
+
+answers: setup ## write the advisor's skill and what the commands in docs/ print anew
+	$(RUN) tools/answers.py
 
 lock: setup ## compile the lock files anew from pyproject.toml and requirements/*.in
 	$(BIN)/python -m pip install --quiet uv

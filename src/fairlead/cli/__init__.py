@@ -10,7 +10,14 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from fairlead import __version__
-from fairlead.cli import audit_arguments, key_arguments, usage_arguments
+from fairlead.cli import (
+    advise_arguments,
+    audit_arguments,
+    key_arguments,
+    replay_arguments,
+    simulate_arguments,
+    usage_arguments,
+)
 
 Arguments = Callable[[argparse.ArgumentParser], None]
 
@@ -73,7 +80,10 @@ COMMANDS: dict[str, tuple[str, Arguments]] = {
     "keys": ("make, list, change, revoke and rotate virtual keys", key_arguments.keys),
     "audit": ("verify, show and prove the audit trail, and erase personal fields", audit_arguments.audit),
     "usage": ("what was used, what it cost and what was wasted", usage_arguments.usage),
+    "simulate": ("what a configuration would do, under a virtual clock", simulate_arguments.simulate),
+    "replay": ("what another configuration would have changed for traffic that was recorded", replay_arguments.replay),
     "migrate": ("bring the database's schema to this version's", key_arguments.migrate),
+    "advise": ("pick a gateway for your needs, ours or another, and say why", advise_arguments.advise),
     "schema": ("print the configuration's JSON Schema, for editors", _none),
     "providers": ("the providers that Fairlead knows", _json),
     "models": ("the models that Fairlead knows, with prices and their dates", _models),

@@ -1,12 +1,13 @@
 """A tree of YAML nodes + a shape → values, reporting every error at its place.
 
 It works on the nodes' own text, never on PyYAML's constructed values: YAML 1.1 would turn the key `on` into True.
-It must not know any particular key, nor open a file.
+It must not know any particular key, nor open a file. `fairlead.yaml` is one such file, a simulation's scenario another.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import msgspec
 import yaml
 
 from fairlead.config.model import Config
@@ -29,6 +30,9 @@ _KNOWN_TAGS = frozenset(
 )
 
 
+T = TypeVar("T", bound=msgspec.Struct)
+
+
 class _Missing:
     """What binding gives where it has reported an error."""
 
@@ -42,28 +46,35 @@ class _TooMuchError(Exception):
 
 def bind(source: bytes, findings: Findings) -> Config | None:
     """The configuration that `source` holds, or None once `findings` say what is wrong with it."""
+    return bind_as(Config, source, findings, empty="'fairlead init' writes one to begin with")
+
+
+def bind_as(section: type[T], source: bytes, findings: Findings, *, empty: str) -> T | None:
+    """The same for a file of another shape; `empty` says what to do about one that holds nothing."""
     node = read_tree(source, findings)
     if node is None and not findings.has_errors():
-        findings.error("", "the file is empty; 'fairlead init' writes one to begin with")
+        findings.error("", f"the file is empty; {empty}")
     if node is None or findings.has_errors():
         return None
-    shape = record_of(Config)
+    shape = record_of(section)
     try:
-        value = Binder(findings).bind(node, shape, "")
+        value = Binder(findings, shape).bind(node, shape, "")
     except _TooMuchError as error:
         findings.error("", str(error))
         return None
     except RecursionError:
         findings.error("", "a << merge contains itself")
         return None
-    return value if isinstance(value, Config) and not findings.has_errors() else None
+    return value if isinstance(value, section) and not findings.has_errors() else None
 
 
 class Binder:
     """Binds one tree; counts what it has seen."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, whole: Record | None = None) -> None:
+        """`whole` is the shape of the file, where a misplaced key may belong; None: the configuration."""
         self._findings = findings
+        self._whole = whole or record_of(Config)
         self._seen = 0
 
     def bind(self, node: yaml.Node, shape: Shape, path: str) -> Any:
@@ -164,7 +175,7 @@ class Binder:
             return set()
         known = [field.key for field in shape.fields]
         hint = did_you_mean(word, known)
-        other = _belongs(word) or f"; known here: {', '.join(known)}"
+        other = _belongs(word, self._whole) or f"; known here: {', '.join(known)}"
         self._wrong(path, f"unknown key {shown(word)}{hint or other}", place)
         return {name for name in known if hint and repr(name) in hint}
 
@@ -228,9 +239,9 @@ def _kind(node: yaml.Node) -> str:
     return "a single value"
 
 
-def _belongs(word: str) -> str:
+def _belongs(word: str, whole: Record) -> str:
     """Where a key that is misplaced would be right."""
-    homes = [path for path in keys_of(record_of(Config), "") if path.rpartition(".")[2] == word]
+    homes = [path for path in keys_of(whole, "") if path.rpartition(".")[2] == word]
     return f"; it belongs to {homes[0]!r}" if len(homes) == 1 else ""
 
 

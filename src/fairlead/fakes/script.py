@@ -69,6 +69,11 @@ class Fault(msgspec.Struct, frozen=True):
             raise ValueError(f"unknown fault {name!r}; there are {', '.join(FAULT_NAMES)}")
         return cls(name, float(amount) if amount else None)
 
+    @property
+    def written(self) -> str:
+        """As `parse` takes it."""
+        return self.name if self.amount is None else f"{self.name}:{self.amount:g}"
+
     def or_default(self, default: float) -> float:
         return default if self.amount is None else self.amount
 

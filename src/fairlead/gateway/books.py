@@ -33,7 +33,8 @@ from fairlead.http.server import Exchange
 from fairlead.journal import CONTENT
 from fairlead.journal import PLAIN as PLAIN_ROOM
 from fairlead.journal.note import Note, encode_note
-from fairlead.policy.estimate import Amounts, Estimate, partial, rough, spent
+from fairlead.policy.demands import taken
+from fairlead.policy.estimate import MAY_BE_CHARGED, Amounts, Estimate, partial, rough, spent
 from fairlead.policy.routes import served_model
 from fairlead.policy.select import NO_NEEDS, Needs, untried
 from fairlead.state.channel import Notice
@@ -41,10 +42,6 @@ from fairlead.state.port import Hold, Settlement
 from fairlead.telemetry import trace_context
 
 NOTHING = spent(None, None)
-MOST_USED = 10**12
-"""More than any request can use; a provider that tells more is not believed."""
-MAY_BE_CHARGED = frozenset({"timeout", "cut", "protocol"})
-"""Failures of attempts that the provider may have worked on, and may charge."""
 NOBODY: dict[str, str] = {}
 PLAIN = "/.:@-_"
 """What a client's model name may put into a header as it is, besides letters and digits."""
@@ -303,7 +300,7 @@ class Books:
         """The end of all holds from the `first` on: a request counts as one once anything was tried for it."""
         ended = self.holds[first:]
         if ended:
-            final = _refused if self.ended == "refused" else _final
+            final = _refused if self.ended == "refused" else taken
             self._world.holds.settle(
                 [Settlement(hold, tuple([final(demand, used) for demand in hold.demands])) for hold in ended]
             )
@@ -367,7 +364,3 @@ def _priced_by(deployment: Deployment) -> str:
 
 def _refused(_demand: Demand, _used: Amounts) -> int:
     return 0
-
-
-def _final(demand: Demand, used: Amounts) -> int:
-    return demand.amount if demand.rule.unit == "requests" else min(used[demand.rule.unit], MOST_USED)

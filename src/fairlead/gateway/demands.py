@@ -6,11 +6,12 @@ It brings together the rules (policy), the estimate (tokens) and prices. It must
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fairlead.canonical.limits import Demand, Limit, Rule, Unit
+from fairlead.canonical.limits import Demand, Limit, Rule
 from fairlead.canonical.routing import Deployment, Route, Snapshot
 from fairlead.gateway.said import said_tags
 from fairlead.gateway.upstream import Request
-from fairlead.policy.estimate import Estimate, amounts
+from fairlead.policy.demands import ONE, counts, demands
+from fairlead.policy.estimate import Estimate
 from fairlead.policy.rates import Rates, rates
 from fairlead.policy.rules import Rules
 from fairlead.tokens.counter import Counter
@@ -18,9 +19,6 @@ from fairlead.tokens.estimator import Way, estimated, shown, vocabularies, ways
 
 if TYPE_CHECKING:
     from fairlead.gateway.books import Books
-
-ONE: dict[Unit, int] = {"requests": 1, "concurrency": 1}
-"""What a request asks of the limits for which nothing needs to be counted."""
 
 
 class Demands:
@@ -31,8 +29,8 @@ class Demands:
         self._counter = counter
         deployments = [choice.deployment for route in snapshot.routes for choice in route.choices]
         self._ways: dict[str, tuple[Way, ...]] = {}
-        counts = any(limit.unit not in ONE for limit in _limits(snapshot))
-        self.vocabularies = vocabularies(ways(deployments, "")) if counts else set()
+        counted = any(limit.unit not in ONE for limit in _limits(snapshot))
+        self.vocabularies = vocabularies(ways(deployments, "")) if counted else set()
         """What counting needs to have loaded, as far as the configuration's own limits ask for it."""
 
     async def of_request(self, books: "Books", request: Request, route: Route) -> tuple[Demand, ...]:
@@ -62,19 +60,10 @@ class Demands:
     async def _counted(
         self, rules: tuple[Rule, ...], books: "Books", request: Request, route: Route
     ) -> tuple[Demand, ...]:
-        """The request's tokens are counted only where a rule asks for them, and once.
-
-        A client that does not say how long the answer may be gets what is left of a limit on tokens.
-        """
-        wanted = ONE
-        if any(rule.unit not in ONE for rule in rules):
-            if books.estimate is None:
-                books.estimate = await self._estimated(request, route)
-            wanted = amounts(books.estimate)
-            if request.ask.max_tokens is None:
-                least = {"tokens": books.estimate.input + 1, "output_tokens": 1}
-                return tuple([Demand(rule, wanted[rule.unit], least.get(rule.unit, 0)) for rule in rules])
-        return tuple([Demand(rule, wanted[rule.unit]) for rule in rules])
+        """The request's tokens are counted only where a rule asks for them, and once."""
+        if counts(rules) and books.estimate is None:
+            books.estimate = await self._estimated(request, route)
+        return demands(rules, books.estimate, request.ask.max_tokens)
 
     async def _estimated(self, request: Request, route: Route) -> Estimate:
         ask = request.ask
@@ -93,7 +82,3 @@ def _limits(snapshot: Snapshot) -> Iterator[Limit]:
     for holders in (snapshot.tiers.values(), snapshot.tenants.values(), snapshot.keys.values(), snapshot.scoped):
         for holder in holders:
             yield from holder.limits
-
-
-def is_hard_budget(rule: Rule) -> bool:
-    return rule.unit == "money" and rule.hard

@@ -25,6 +25,7 @@ from fairlead.canonical.limits import (
     Verdict,
 )
 from fairlead.canonical.routing import Failed, Try
+from fairlead.policy.demands import limited, tightest
 from fairlead.policy.holds import smaller
 from fairlead.policy.limits import SOON
 from fairlead.state.channel import Notice
@@ -42,6 +43,8 @@ LEDGER_SOON = 5.0
 """Seconds after which it may be worth asking again when limits could not be looked at."""
 QUOTA_SOON = 120 * SECOND
 """A budget that is free again sooner is worth waiting for."""
+UNKNOWN = Standing(0, SECOND, wait=SECOND)
+"""How a deployment's limits stand where nobody can tell."""
 MOST_UNSETTLED = 100_000
 """Settlements kept for a state that cannot be reached; beyond them leases run out instead."""
 
@@ -82,9 +85,8 @@ class Holds:
         verdict = await self._reserve(demands, books, strict=False)
         if isinstance(verdict, Granted):
             return None
-        waits = [standing.wait for standing in verdict.standings] if isinstance(verdict, Denied) else [SECOND]
-        wait = None if NEVER in waits else max(waits) / SECOND
-        return Failed(at=now, kind="limited", retry_after=wait, reason=f"a limit on {step.deployment.name}")
+        standings = verdict.standings if isinstance(verdict, Denied) else (UNKNOWN,)
+        return limited(step.deployment.name, standings, now)
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         """The end of these holds, told to the state once this turn's records are in the journal."""
@@ -197,8 +199,7 @@ def _period(rule: Rule, now: int, reset: int) -> int:
 
 def refused(demands: Sequence[Demand], standings: Sequence[Standing]) -> tuple[GatewayError, str]:
     """The client's error for the tightest of the rules that refused, and that rule in words."""
-    pairs = [(d, s) for d, s in zip(demands, standings, strict=True) if s.wait]
-    demand, standing = max(pairs, key=lambda pair: (pair[1].wait == NEVER, pair[1].wait))
+    demand, standing = tightest(demands, standings)
     rule, wait = demand.rule, standing.wait
     code = "insufficient_quota" if rule.unit == "money" else "rate_limit_exceeded"
     asked = _asked(demand, standing)

@@ -15,7 +15,7 @@ from fairlead.canonical.routing import Failed, Route, Snapshot, Trace, Try
 from fairlead.canonical.tenants import Tenant, VirtualKey
 from fairlead.gateway.callers import Callers
 from fairlead.gateway.calls import Calls
-from fairlead.gateway.demands import Demands, is_hard_budget
+from fairlead.gateway.demands import Demands
 from fairlead.gateway.holds import Holds
 from fairlead.gateway.said import said_metadata
 from fairlead.gateway.texts import Texts
@@ -23,8 +23,9 @@ from fairlead.gateway.upstream import Request
 from fairlead.http.client import Client
 from fairlead.journal import CONTENT, Journal
 from fairlead.policy.attempts import Plan
+from fairlead.policy.demands import is_hard_budget
 from fairlead.policy.health import Fleet
-from fairlead.policy.routes import Routes, covers
+from fairlead.policy.routes import Routes
 from fairlead.policy.select import Needs, for_tenant, resting
 from fairlead.state.channel import Notice
 from fairlead.telemetry import trace_context
@@ -78,19 +79,14 @@ class World:
         route = self._routes.find(model)
         if route is None:
             raise GatewayError("model_not_found", f"the model {model!r} does not exist here", param="model")
-        if not self._may_use(key, model, route):
+        if not self.demands.rules.may_use(key, model, route):
             raise GatewayError("model_not_allowed", f"this key may not use the model {model!r}", param="model")
         return route
 
     def models(self, key: VirtualKey) -> list[str]:
         """The models that this key may ask for, as configured."""
-        return [route.model for route in self.snapshot.routes if self._may_use(key, route.model, route)]
-
-    def _may_use(self, key: VirtualKey, model: str, route: Route) -> bool:
-        if key.routes and route.model not in key.routes:
-            return False
-        lists = self.demands.rules.models_of(key)
-        return all(any(covers(pattern, model) for pattern in models) for models in lists)
+        may_use = self.demands.rules.may_use
+        return [route.model for route in self.snapshot.routes if may_use(key, route.model, route)]
 
     async def reserve(self, books: "Books", request: Request, route: Route) -> None:
         """Holds what the request's limits and budgets ask for, or raises what the client is told."""

@@ -18,6 +18,8 @@ LONGEST_OUTPUT = 1_000_000
 """Tokens that no answer exceeds, where the catalog does not know the model."""
 MOST_ANSWERS = 128
 BYTES_PER_TOKEN = 4
+MAY_BE_CHARGED = frozenset({"timeout", "cut", "protocol"})
+"""Failures of attempts that the provider may have worked on, and may charge."""
 
 Amounts = dict[Unit, int]
 

@@ -84,8 +84,13 @@ def money(usage: Usage, at: Rates) -> int:
         return int((usage.told * at.told * MILLION).to_integral_value(ROUND_CEILING))
     if usage.service or at.above:
         at = at.of(usage)
+    return -(-parts(usage, at) // at.parts)
+
+
+def parts(usage: Usage, at: Rates) -> int:
+    """What `usage` costs in the parts of `at`, which must be what holds for this very usage."""
     plain = max(usage.input - usage.cache_read - usage.cache_write, 0)
-    parts = (
+    total = (
         plain * at.input
         + usage.cache_read * at.cache_read
         + usage.cache_write * at.cache_write
@@ -93,8 +98,8 @@ def money(usage: Usage, at: Rates) -> int:
         + at.request
     )
     if at.reasoning != at.output or is_special(usage):
-        parts = max(parts + _special(usage, at), 0)
-    return -(-parts // at.parts)
+        total = max(total + _special(usage, at), 0)
+    return total
 
 
 def _special(usage: Usage, at: Rates) -> int:

@@ -13,7 +13,7 @@ from typing import cast
 import msgspec
 
 from fairlead.canonical.limits import DAY, SECOND, Limit, Rule, Scope, rule
-from fairlead.canonical.routing import RequestRecord
+from fairlead.canonical.routing import RequestRecord, Route
 from fairlead.canonical.tenants import Scoped, Tenant, Tier, VirtualKey, overridden
 from fairlead.policy.routes import covers
 
@@ -81,6 +81,12 @@ class Rules:
         tier, tenant = self._tiers.get(key.tier), self._tenants.get(key.tenant)
         own = key.models or (tier.models if tier else ())
         return tuple(models for models in (own, tenant.models if tenant else ()) if models)
+
+    def may_use(self, key: VirtualKey, model: str, route: Route) -> bool:
+        """Whether this key may ask for a model that the route serves."""
+        if key.routes and route.model not in key.routes:
+            return False
+        return all(any(covers(pattern, model) for pattern in models) for models in self.models_of(key))
 
     def _of_caller(self, key: VirtualKey, tags: tuple[tuple[str, str], ...]) -> tuple[Rule, ...]:
         slot = slot_of(key)

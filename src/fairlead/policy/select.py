@@ -97,7 +97,7 @@ def choose(
             continue
         if picky and _unable(deployment, needs, spent, secrets):
             continue
-        if (deployment.name in fleet.troubled or fleet.quarantined_until) and _resting(deployment, fleet, now):
+        if (deployment.name in fleet.troubled or fleet.quarantined_until) and not _is_ready(deployment, fleet, now):
             tired.append(choice)
         else:
             ready.append(choice)
@@ -207,13 +207,19 @@ def is_within(region: str | None, wanted: str) -> bool:
     return region is not None and (region == wanted or region.startswith(f"{wanted}-"))
 
 
+def _is_ready(deployment: Deployment, fleet: Fleet, now: float) -> bool:
+    """Whether there is no reason to leave this deployment alone now."""
+    health = fleet.health.get(deployment.name)
+    return (health is None or is_available(health, now)) and not fleet.is_quarantined(deployment, now)
+
+
 def _resting(deployment: Deployment, fleet: Fleet, now: float) -> str | None:
     """Why this deployment is better left alone now; None: it is not."""
-    if fleet.quarantined_until and fleet.is_quarantined(deployment, now):
-        return f"its credential {deployment.credential!r} was refused by the provider and is quarantined"
-    health = fleet.health.get(deployment.name)
-    if health is None or is_available(health, now):
+    if _is_ready(deployment, fleet, now):
         return None
+    if fleet.is_quarantined(deployment, now):
+        return f"its credential {deployment.credential!r} was refused by the provider and is quarantined"
+    health = fleet.of(deployment)
     if is_cooling(health, now):
         return f"cooling down for {health.cooldown_until - now:.1f} s more after {health.cause}"
     return "half open, and its probes are under way"

@@ -1,0 +1,92 @@
+"""`fairlead replay`: recorded traffic through a proposed configuration, and what that changes.
+
+It reads files alone: no gateway runs, nobody is contacted, and nothing but the report is written.
+"""
+
+import argparse
+import os
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from fairlead.canonical.routing import Snapshot
+from fairlead.cli import report_files
+from fairlead.cli.journals import Journals
+from fairlead.cli.output import print_json, print_problems
+from fairlead.cli.progress import Progress
+from fairlead.cli.replay_tables import print_replay
+from fairlead.cli.stores import UnusableError
+from fairlead.config.load import load
+from fairlead.control.instants import parse_instant
+from fairlead.simulator.compare import differences
+from fairlead.simulator.replay import Side, as_recorded, beside, replayed
+from fairlead.simulator.replay_figures import Replay
+from fairlead.simulator.report import Comparison, Report, Run
+from fairlead.simulator.trace import Trace
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where it was replayed, else 1."""
+    try:
+        if args.report:
+            report_files.check(args.report)
+        found, report = _replayed(args)
+        if args.report:
+            report_files.write(report, args.report)
+    except UnusableError as problem:
+        print(f"fairlead replay: {problem}", file=sys.stderr)
+        return 1
+    if args.json:
+        print_json(found)
+    else:
+        print_replay(found)
+    return 0
+
+
+def _replayed(args: argparse.Namespace) -> tuple[Replay, Report]:
+    """What changes, and the simulations behind it. Raises UnusableError."""
+    new = _snapshot(args.config)
+    old = None if args.against is None else _snapshot(args.against)
+    journals = Journals(Path(args.journal), *_times(args, time.time()))
+    trace = journals.trace()
+    recorded = as_recorded(trace, journals.by_end(), old or new)
+    sides = [_side(one, trace, journals, args.seed) for one in (old, new) if one is not None]
+    if {side.figures.requests for side in (recorded, *sides)} != {trace.requests}:
+        raise UnusableError(f"files of {args.journal} were deleted while they were read; replay a copy of it")
+    found = beside(trace, new, recorded=recorded, old=sides[0] if old else None, new=sides[-1])
+    names = [*([args.against] if old else []), args.config or "the configuration"]
+    runs = [Run(name=name, summary=side.summary) for name, side in zip(names, sides, strict=True) if side.summary]
+    compared = [
+        Comparison(before=one.name, after=other.name, differences=differences(one.summary, other.summary))
+        for one, other in pairwise(runs)
+    ]
+    return found, Report(title=f"{args.journal}, replayed", assumed=found.assumed, runs=runs, comparisons=compared)
+
+
+def _side(snapshot: Snapshot, trace: Trace, journals: Journals, seed: int) -> Side:
+    with Progress(trace.requests, "requests") as progress:
+        return replayed(snapshot, trace, journals.by_end(), seed=seed, tell=progress.tell)
+
+
+def _snapshot(path: str | None) -> Snapshot:
+    loaded = load(path, os.environ)
+    if loaded.snapshot is None:
+        print_problems(loaded.errors)
+        raise UnusableError(f"nothing is replayed: {loaded.file} has errors")
+    return loaded.snapshot
+
+
+def _times(args: argparse.Namespace, now: float) -> tuple[float, float]:
+    since = 0.0 if args.since is None else _instant("--since", args.since, now)
+    until = float("inf") if args.until is None else _instant("--until", args.until, now)
+    if since >= until:
+        raise UnusableError("--until is not later than --since")
+    return since, until
+
+
+def _instant(flag: str, text: str, now: float) -> float:
+    try:
+        return parse_instant(text, now)
+    except ValueError as error:
+        raise UnusableError(f"{flag}: {error}") from None

@@ -1,0 +1,176 @@
+"""What a simulation counts while it runs, in memory that does not grow with the number of requests.
+
+Requests belong to batches by their number, so that a figure can be told with how sure it is. It must not know how a
+request comes to its end, nor how a figure is shown.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fairlead.canonical.routing import Failed, Outcome
+from fairlead.policy.health import Health
+from fairlead.simulator.sketch import Sketch
+from fairlead.simulator.traffic import Arrival
+
+BATCHES = 20
+BINS = 240
+"""The most parts of a time line; then each two become one."""
+
+
+class Tally:
+    """What the requests of one sender in one batch came to."""
+
+    __slots__ = (
+        "answered", "attempts", "cost", "cut", "failed", "fallbacks", "input", "output", "refused", "requests",
+        "retried", "retries", "wasted",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.requests = self.answered = self.cut = self.failed = self.refused = 0
+        self.attempts = self.retries = self.retried = self.fallbacks = 0
+        self.input = self.output = 0
+        """Tokens of whole answers."""
+        self.cost = self.wasted = 0.0
+        """US dollars; `wasted` is a part of `cost`: for attempts and answers of no use."""
+
+
+class Batch:
+    """What the requests of one batch came to."""
+
+    __slots__ = ("added", "first_token", "latency", "senders")
+
+    def __init__(self, senders: int) -> None:
+        self.senders = [Tally() for _ in range(senders)]
+        self.latency = Sketch()
+        """Seconds from a request to the end of its answer, of those that were answered."""
+        self.first_token = Sketch()
+        self.added = Sketch()
+        """Seconds from a request to the start of the attempt that answered: what attempts that failed cost it."""
+
+
+class Line:
+    """A quantity over time, in bins that become wider as time goes on."""
+
+    __slots__ = ("bins", "width")
+
+    def __init__(self, width: float = 1.0) -> None:
+        self.width = width
+        self.bins: list[float] = []
+
+    def add(self, at: float, amount: float = 1.0) -> None:
+        place = int(at / self.width)
+        while place >= BINS:
+            self._widen()
+            place = int(at / self.width)
+        bins = self.bins
+        if place >= len(bins):
+            bins.extend([0.0] * (place + 1 - len(bins)))
+        bins[place] += amount
+
+    def span(self, begin: float, end: float) -> None:
+        """Adds the seconds between two instants to the bins that they lie in."""
+        while begin < end:
+            stop = min((int(begin / self.width) + 1) * self.width, end)
+            if stop <= begin:  # a bin narrower than a float can tell apart
+                return
+            self.add(begin, stop - begin)
+            begin = stop
+
+    def as_wide_as(self, other: "Line") -> "Line":
+        """The same in bins that are no narrower than the other's."""
+        result = Line(self.width)
+        result.bins = list(self.bins)
+        while result.width < other.width:
+            result._widen()
+        return result
+
+    def _widen(self) -> None:
+        odd = [*self.bins, 0.0]
+        self.bins = [odd[index] + odd[index + 1] for index in range(0, len(self.bins), 2)]
+        self.width *= 2
+
+
+class Seen:
+    """What one deployment has seen."""
+
+    __slots__ = ("answered", "attempts", "failures", "load", "openings", "resting", "rests", "trouble", "waited")
+
+    def __init__(self) -> None:
+        self.attempts = self.answered = self.openings = 0
+        self.failures: Counter[str] = Counter()
+        self.waited = Sketch()
+        """Seconds in the provider's queue."""
+        self.load = Line()
+        """Attempts."""
+        self.trouble = Line()
+        """Those of them that failed."""
+        self.resting = Line()
+        """Seconds in which the gateway left it alone, summed over its workers."""
+        self.rests: dict[int, tuple[float, float, int]] = {}
+        """By worker that has trouble with it: since and until when it is left alone, and how often in a row its breaker
+        has opened.
+        """
+
+    def attempt(self, began: float, outcome: Outcome, waited: float) -> None:
+        self.attempts += 1
+        self.load.add(began)
+        if waited:
+            self.waited.add(waited)
+        if isinstance(outcome, Failed):
+            self.failures[outcome.kind] += 1
+            self.trouble.add(began)
+        else:
+            self.answered += 1
+
+    def learned(self, worker: int, health: Health, now: float) -> None:
+        """What a worker knows of it now: it may leave it alone from now on."""
+        since, until, opened = self.rests.pop(worker, (now, now, 0))
+        self.openings += health.openings > opened
+        if until <= now:
+            self.resting.span(since, until)
+            since = now
+        if health.openings or health.cooldown_until > now:
+            self.rests[worker] = since, max(health.cooldown_until, now), health.openings
+
+    def over(self, now: float) -> None:
+        """Nothing more comes: rest is counted up to here."""
+        for since, until, _ in self.rests.values():
+            self.resting.span(since, min(until, now))
+        self.rests.clear()
+
+
+class Measures:
+    """Everything that is counted in one simulation of `total` requests."""
+
+    def __init__(self, total: int, senders: Sequence[str], deployments: Sequence[str]) -> None:
+        self.total = total
+        self.senders = tuple(senders)
+        self.batches = [Batch(len(senders)) for _ in range(min(BATCHES, max(total, 1)))]
+        self.seen = {name: Seen() for name in deployments}
+        self.refusals: Counter[tuple[str, str]] = Counter()
+        """By sender and by the limit or the code that refused."""
+        self.arrived = Line()
+        self.lost = Line()
+        """Requests that got no whole answer."""
+        self.until = 0.0
+        """The instant at which the last request was over."""
+
+    def arrives(self, number: int, arrival: Arrival) -> tuple[Batch, Tally]:
+        """A request has come; where it will be counted."""
+        batch = self.batches[number * len(self.batches) // self.total]
+        tally = batch.senders[arrival.sender]
+        tally.requests += 1
+        self.arrived.add(arrival.at)
+        return batch, tally
+
+    def refuse(self, tally: Tally, arrival: Arrival, why: str) -> None:
+        """The request ends before anything is tried, for a limit (in words) or a row of CODES."""
+        tally.refused += 1
+        self.refusals[self.senders[arrival.sender], why] += 1
+        self.lost.add(arrival.at)
+
+    def over(self, now: float) -> None:
+        """The last request is over."""
+        self.until = now
+        for seen in self.seen.values():
+            seen.over(now)

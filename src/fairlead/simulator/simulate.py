@@ -1,0 +1,51 @@
+"""One simulation from a setting to its summary; everything that varies settings calls this."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from fairlead.canonical.routing import Snapshot
+from fairlead.simulator.setting import Measured, Setting, deployments_of, trial_of
+from fairlead.simulator.summary import Summary, summary
+from fairlead.simulator.traffic import Traffic
+from fairlead.simulator.trial import Trial, run
+
+
+def nothing_measured(journal: str) -> NoReturn:
+    """For a setting in which no time is taken from a journal."""
+    raise ValueError(f"nobody reads {journal!r} here")
+
+
+def simulate(
+    setting: Setting,
+    *,
+    measured: Measured = nothing_measured,
+    trace: Traffic | None = None,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Summary:
+    """Deterministic: equal settings give equal summaries. `tell` hears how many requests have come.
+
+    The first `setting.requests` of `trace` are played where one is given, instead of the setting's traffic.
+
+    Raises SettingError where the setting's parts do not go together.
+    """
+    trial, arriving = trial_of(setting, measured, trace)
+    measures = run(trial, arriving, setting.requests, tell)
+    return summary(
+        measures,
+        workers=len(trial.fleets),
+        unpriced=unpriced(setting.snapshot),
+        outages=_outages(trial, measures.until),
+    )
+
+
+def unpriced(snapshot: Snapshot) -> list[str]:
+    """Deployments that somebody charges for, and nobody knows how much."""
+    return [name for name, one in deployments_of(snapshot).items() if one.price is None and not one.self_hosted]
+
+
+def _outages(trial: Trial, until: float) -> dict[str, list[tuple[float, float]]]:
+    """The times of trouble that each deployment's provider had, cut off at the end."""
+    return {
+        name: sorted(span for trouble in provider.troubles for span in trouble.spells.known(until))
+        for name, provider in trial.providers.items()
+    }

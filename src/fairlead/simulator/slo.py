@@ -1,0 +1,148 @@
+"""Targets: `success=0.999,ttft_p99=800ms`, and whether a simulation meets them.
+
+A target is met where the whole confidence interval is on its right side. It must not know how a setting is found that
+meets them.
+"""
+
+from collections.abc import Sequence
+from math import inf, log
+from typing import Literal
+
+import msgspec
+
+from fairlead.config.problems import did_you_mean
+from fairlead.config.units import parse_duration
+from fairlead.simulator.report import Judged
+from fairlead.simulator.setting import SettingError
+from fairlead.simulator.statistics import Interval
+from fairlead.simulator.summary import QUANTILES, Summary, figure
+
+Unit = Literal["share", "ms", "amount"]
+
+
+class Aim(msgspec.Struct, frozen=True):
+    """A figure of the summary for which there can be a target. All but `success` are to be low."""
+
+    figure: str
+    unit: Unit
+    words: str
+    at_least: bool = False
+
+
+AIMS = {
+    "success": Aim("success_rate", "share", "the success rate", at_least=True),
+    "refusals": Aim("refusal_rate", "share", "the share of refused requests"),
+    "cuts": Aim("cut_rate", "share", "the share of answers that break off"),
+    "retries": Aim("retry_rate", "share", "the retry rate"),
+    "fallbacks": Aim("fallback_hit_rate", "share", "the fallback hit rate"),
+    "attempts": Aim("attempts_per_request", "amount", "the attempts per request"),
+    "cost": Aim("cost_per_1000", "amount", "the cost of 1000 requests in US dollars"),
+    "waste": Aim("wasted_per_1000", "amount", "the wasted cost of 1000 requests in US dollars"),
+} | {
+    f"{name}_{part}": Aim(f"{place}.{part}", "ms", f"the {part} of the {words}")
+    for name, place, words in (
+        ("ttft", "first_token_ms", "time to the first token"),
+        ("latency", "latency_ms", "latency"),
+        ("added", "added_latency_ms", "latency that failed attempts add"),
+    )
+    for part in ("mean", *QUANTILES)
+}
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """`bound` is in the figure's own unit: a share, milliseconds or dollars."""
+
+    name: str
+    """One of AIMS."""
+    bound: float
+
+    @property
+    def aim(self) -> Aim:
+        return AIMS[self.name]
+
+    def __str__(self) -> str:
+        return f"{self.name}={shown(self.bound, self.aim.unit)}"
+
+
+def parse(text: str) -> tuple[Target, ...]:
+    """`NAME=BOUND`, by commas: shares from 0 to 1, durations, dollars. Raises SettingError."""
+    targets = tuple(_target(entry.strip()) for entry in text.split(",") if entry.strip())
+    if not targets:
+        raise SettingError("a target is missing; write for example success=0.999,ttft_p99=800ms")
+    twice = next((one.name for one in targets if sum(one.name == other.name for other in targets) > 1), None)
+    if twice:
+        raise SettingError(f"there are two targets for {twice!r}; write one")
+    return targets
+
+
+def judge(targets: Sequence[Target], summary: Summary) -> list[Judged]:
+    """Each target, whether it is met and by how much it is not."""
+    return [_judged(target, figure(summary, target.aim.figure)) for target in targets]
+
+
+def shortfall(target: Target, summary: Summary, sureness: float = 1.0) -> float:
+    """How far the target is from being met, as the logarithm of a ratio, so that all kinds of targets can be added; 0
+    where it is met. Of a success rate it is the failures that are compared: 0.99 is ten times as far from 1 as 0.999.
+
+    `sureness` is the part of the interval that counts: 1 for all of it, 0 for the value alone.
+    """
+    aim, found = target.aim, figure(summary, target.aim.figure)
+    end = found.low if aim.at_least else found.high
+    figure_then = found.value + (end - found.value) * sureness if sureness else found.value
+    bad, allowed = (1.0 - figure_then, 1.0 - target.bound) if aim.at_least else (figure_then, target.bound)
+    return max(log(bad / allowed), 0.0) if bad > 0.0 else 0.0
+
+
+def shown(value: float, unit: Unit) -> str:
+    """A figure as people write it."""
+    if unit == "ms":
+        return f"{value:.4g}ms" if abs(value) < 1000.0 else f"{value / 1000.0:.4g}s"
+    return f"{value:.5g}"
+
+
+def _judged(target: Target, found: Interval) -> Judged:
+    aim, bound = target.aim, target.bound
+    end, sign = (found.low, 1.0) if aim.at_least else (found.high, -1.0)
+    missing = max((bound - end) * sign, 0.0)
+    return Judged(
+        target=str(target), figure=found, met=missing == 0.0, missing=missing, told=_told(target, found, missing)
+    )
+
+
+def _told(target: Target, found: Interval, missing: float) -> str:
+    aim = target.aim
+    value, low, high, bound, short = (
+        shown(one, aim.unit) for one in (found.value, found.low, found.high, target.bound, missing)
+    )
+    side = "at least" if aim.at_least else "at most"
+    told = f"{aim.words} is {value} ({low} to {high}), and should be {side} {bound}"
+    if missing == 0.0:
+        return f"{told}: met"
+    if (found.value >= target.bound) if aim.at_least else (found.value <= target.bound):
+        return f"{told}: perhaps met, but its interval is {short} beyond; more requests (--requests) make it narrower"
+    return f"{told}: missed by {shown(abs(found.value - target.bound), aim.unit)}"
+
+
+def _target(entry: str) -> Target:
+    name, equals, text = entry.partition("=")
+    if not equals:
+        raise SettingError(f"{entry!r} is not NAME=BOUND, such as success=0.999 or ttft_p99=800ms")
+    aim = AIMS.get(name)
+    if aim is None:
+        hint = did_you_mean(name, AIMS) or f"; known here: {', '.join(AIMS)}"
+        raise SettingError(f"there is no target {name!r}{hint}")
+    return Target(name=name, bound=_bound(aim, entry, text))
+
+
+def _bound(aim: Aim, entry: str, text: str) -> float:
+    try:
+        bound = parse_duration(text) * 1000.0 if aim.unit == "ms" else float(text)
+    except ValueError as error:
+        what = error if aim.unit == "ms" else f"{text!r} is no number"
+        raise SettingError(f"the target {entry!r}: {what}") from None
+    if not 0.0 < bound < inf:
+        raise SettingError(f"the target {entry!r}: no number of requests can show that; write a bound above 0")
+    if aim.unit == "share" and bound >= 1.0:
+        way = "below 1, such as 0.999" if aim.at_least else "below 1, as a share: 1% is 0.01"
+        raise SettingError(f"the target {entry!r}: no number of requests can show that; write a bound {way}")
+    return bound

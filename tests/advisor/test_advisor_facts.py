@@ -1,0 +1,112 @@
+"""The table of facts: what it refuses, and that what it says of Fairlead is so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fairlead import __version__
+from fairlead.advisor.facts import WAYS, Fact, parse
+from fairlead.cli.advise import tables
+
+ROOT = Path(__file__).parents[2]
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+OURS = tables()[0].gateways["fairlead"]
+TABLE = """
+version = "2026-11-27"
+
+[sources]
+seen = {url = "https://vendor.example", date = 2026-11-27, speaker = "mine"}
+
+[names]
+ceiling = {title = "largest load", unit = "requests/s"}
+
+[gateways.mine]
+title = "Mine"
+facts = [
+  {name = "ceiling", value = 5, source = "seen"},
+]
+"""
+
+
+def ours(name: str) -> Fact:
+    fact = OURS.fact(name, "self-hosted")
+    assert fact is not None
+    return fact
+
+
+def test_a_fact_stands_by_itself() -> None:
+    fact = parse(TABLE).gateways["mine"].fact("ceiling", "hybrid")
+    assert fact is not None
+    assert (fact.value, fact.unit, fact.source, fact.date.isoformat(), fact.by) == (
+        5, "requests/s", "https://vendor.example", "2026-11-27", "vendor",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        ('source = "seen"}', 'source = "heard"}', "'heard'"),
+        ('name = "ceiling"', 'name = "floor"', "'floor'"),
+        ("value = 5", "worth = 5", "worth"),
+        ("[names]", 'more = {url = "x", date = 2026-11-27, speaker = "mine"}\n[names]', "sources of no fact: more"),
+        ("facts = [", 'facts = [\n{name = "ceiling", value = 6, source = "seen"},', "2 facts 'ceiling'"),
+        ('source = "seen"}', 'source = "seen", decides = true}', "without a reason"),
+    ],
+)
+def test_a_row_that_cannot_be_right_is_refused(was: str, becomes: str, said: str) -> None:
+    assert was in TABLE
+    with pytest.raises(ValueError, match=said):
+        parse(TABLE.replace(was, becomes))
+
+
+def test_where_two_disagree_the_one_that_decides_counts() -> None:
+    other = '{name = "ceiling", value = 9, source = "seen", decides = true, why = "measured"},'
+    mine = parse(TABLE.replace("facts = [", f"facts = [{other}")).gateways["mine"]
+    assert mine.number("ceiling", "managed") == 9
+    assert {fact.value for fact in mine.facts} == {5, 9}
+
+
+def test_a_fact_of_some_ways_says_nothing_of_others() -> None:
+    mine = parse(TABLE.replace("value = 5", 'value = 5, ways = ["managed"]')).gateways["mine"]
+    assert [way for way in WAYS if mine.number("ceiling", way) is not None] == ["managed"]
+
+
+def test_no_source_is_younger_than_the_table() -> None:
+    facts, _ = tables()
+    dates = {fact.date.isoformat() for gateway in facts.gateways.values() for fact in gateway.facts}
+    assert max(dates) <= facts.version
+
+
+def test_every_page_is_public_and_our_own_files_are_there() -> None:
+    facts, _ = tables()
+    for gateway in facts.gateways.values():
+        for fact in gateway.facts:
+            if fact.by == "ours":
+                assert (ROOT / fact.source).is_file()
+            else:
+                assert fact.source.startswith("https://")
+
+
+def test_our_figures_are_those_of_the_bench() -> None:
+    report = (ROOT / ours("per_core").source).read_text(encoding="utf-8")
+    assert f"| requests/s on one core, 64 connections | {ours('per_core').value:,} /s |" in report
+    assert f"| added time to first text, p99, one connection | {ours('overhead').value} ms |" in report
+
+
+def test_our_providers_are_those_of_the_catalog() -> None:
+    table = tomllib.loads((ROOT / ours("providers").source).read_text(encoding="utf-8"))
+    assert ours("providers").value == len(table)
+
+
+def test_our_version_is_the_one_that_the_state_of_the_project_tells_of() -> None:
+    assert f"version {__version__}, all of it still under Unreleased" in ours("status").note
+    assert re.findall(r"^## \[(.*?)\]", CHANGELOG, re.MULTILINE) == ["Unreleased"]
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("pii", "PII"), ("jailbreak", "jailbreak"), ("topics", "topics"), ("cache", "response cache")]
+)
+def test_we_claim_a_feature_when_the_changelog_does(name: str, word: str) -> None:
+    assert bool(ours(name).value) == (word.lower() in CHANGELOG.lower())
