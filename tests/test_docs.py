@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from fairlead.canonical.errors import CODES, KINDS
-from fairlead.cli import usage_arguments
+from fairlead.cli import replay_arguments, usage_arguments
 from fairlead.cli.audit_arguments import ACTIONS
 from fairlead.control.admin import STATUSES
 from fairlead.control.history import FILTERS
 from fairlead.control.usage_report import BY
 from fairlead.policy.select import STRATEGIES
+from fairlead.simulator.replay_figures import Figures, Replay
 
 ROOT = Path(__file__).parent.parent
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
@@ -84,3 +85,12 @@ def test_every_flag_and_every_parameter_of_the_past_is_documented() -> None:
     flags = {flag for action in parser._actions for flag in action.option_strings}
     names = {*flags, *FILTERS, *BY, "limit", "cursor", "waste"}
     assert not {name for name in names if not re.search(rf"`{re.escape(name)}[` ]", USAGE)}
+
+
+def test_every_flag_and_every_figure_of_a_replay_is_documented() -> None:
+    page = (ROOT / "docs" / "replay.md").read_text()
+    parser = argparse.ArgumentParser(add_help=False)
+    replay_arguments.replay(parser)
+    flags = {flag for action in parser._actions for flag in action.option_strings}
+    names = {*flags, *Figures.__struct_fields__, *Replay.__struct_fields__}
+    assert not {name for name in names if not re.search(rf"`{re.escape(name)}[` ]", page)}

@@ -12,6 +12,7 @@ from fairlead.canonical.routing import Verdict
 from fairlead.cli import main, replay
 from fairlead.journal import encode
 from fairlead.simulator.faults import parse
+from fairlead.simulator.replay import as_recorded
 from fairlead.simulator.setting import Setting
 
 Capture = pytest.CaptureFixture[str]
@@ -95,6 +96,22 @@ def test_the_tables_tell_what_changes_and_what_was_assumed(capsys: Capture) -> N
         assert any(re.fullmatch(line, each.rstrip()) for each in told.splitlines()), f"{line!r} is not in\n{told}"
 
 
+@pytest.mark.parametrize("against", [(), ("--against", "two.yaml")])
+def test_a_report_has_the_simulations_behind_it(capsys: Capture, against: tuple[str, ...]) -> None:
+    told = replayed(capsys, "data", "--config", "alone.yaml", *against, "--report", "r.json")
+    report = json.loads(Path("r.json").read_text())
+    assert [one["name"] for one in report["runs"]] == [*against[1:], "alone.yaml"]
+    assert report["runs"][-1]["summary"]["requests"] == 600
+    assert report["assumed"] == told["assumed"]
+    assert len(report["comparisons"]) == len(against[1:])
+    assert main(["replay", "data", "--config", "alone.yaml", "--report", "r.html"]) == 0
+    assert Path("r.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_report_that_cannot_be_is_refused_before_anything_is_read(capsys: Capture) -> None:
+    assert "--report 'r.txt'" in refused(capsys, "nowhere", "--config", "two.yaml", "--report", "r.txt")
+
+
 def test_requests_of_a_time_alone_are_replayed(capsys: Capture) -> None:
     write(Path("j.journal"), [a_record(number * 60) for number in range(10)])
     told = replayed(
@@ -123,11 +140,10 @@ def test_damage_is_skipped_and_told(capsys: Capture) -> None:
 def test_what_is_written_meanwhile_is_not_replayed(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the two times that a journal is read, its gateway goes on."""
     path = write(Path("j.journal"), [a_record(number) for number in range(5)])
-    loaded = replay.as_recorded
 
     def written_on(*args: Any) -> Any:
         path.write_bytes(path.read_bytes() + encode(a_record(9), 7))
-        return loaded(*args)
+        return as_recorded(*args)
 
     monkeypatch.setattr(replay, "as_recorded", written_on)
     told = replayed(capsys, "j.journal", "--config", "two.yaml")
@@ -136,11 +152,10 @@ def test_what_is_written_meanwhile_is_not_replayed(capsys: Capture, monkeypatch:
 
 def test_a_journal_that_is_deleted_meanwhile_is_a_clear_error(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(Path("j.journal"), [a_record()])
-    loaded = replay.as_recorded
 
     def deleted(*args: Any) -> Any:
         path.unlink(missing_ok=True)
-        return loaded(*args)
+        return as_recorded(*args)
 
     monkeypatch.setattr(replay, "as_recorded", deleted)
     assert "were deleted while they were read; replay a copy of it" in refused(

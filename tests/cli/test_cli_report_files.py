@@ -6,10 +6,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from fairlead.cli.report_files import check, write
 from tests.simulator.sample_reports import HOSTILE, ONE, SWEEP, TWO
 
 from fairlead.cli import report_files
+from fairlead.cli.report_files import check, write
 from fairlead.cli.stores import UnusableError
 
 BEGINS = {".html": b"<!doctype html>", ".json": b"{", ".png": b"\x89PNG\r\n", ".svg": b"<?xml", ".HTML": b"<!doctype"}

@@ -5,12 +5,12 @@ import re
 import sys
 
 import pytest
-from tests.simulator.sample_reports import EMPTY, HOSTILE, ONE, REFUSED, SWEEP, TWO, report
+from tests.simulator.sample_reports import COMPARED, EMPTY, HOSTILE, ONE, REFUSED, SUGGESTED, SWEEP, TWO, report
 
 from fairlead.cli.simulation_text import print_report, text
 from fairlead.simulator.report import Report
 
-ALL = [ONE, TWO, REFUSED, SWEEP, EMPTY]
+ALL = [ONE, TWO, REFUSED, SWEEP, COMPARED, SUGGESTED, EMPTY]
 
 
 class Screen(io.StringIO):
@@ -73,7 +73,25 @@ def test_a_sweep_shows_each_point_with_its_interval() -> None:
 
 
 def test_what_was_assumed_is_said_last() -> None:
-    assert text(ONE).endswith("\n\n- Something was assumed.")
+    assert text(ONE).endswith("\n\nAssumed, because nobody said it\n- Something was assumed.")
+
+
+def test_targets_and_what_is_suggested_end_it() -> None:
+    assert text(SUGGESTED).endswith(
+        """
+Assumed, because nobody said it
+- Something was assumed.
+
+Targets
+- the success rate is 0.95: missed by 0.049
+
+Suggestion
+- none of the 40 settings meets it; this comes closest:
+
+    routes:
+      - model: chat
+        retry: {attempts: 2}"""
+    )
 
 
 @pytest.mark.parametrize(("variable", "has_colour"), [(None, True), ("", True), ("1", False)])

@@ -51,6 +51,9 @@ class Recorder:
         self.troubles: tuple[Trouble, ...] = ()
         self._name, self._provider, self._into = name, provider, into
 
+    def renew(self) -> None:
+        self._provider.renew()
+
     def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
         played = self._provider.play(request, now, timeouts, deadline)
         self._into.setdefault(request, []).append((self._name, now, played))

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from fairlead.simulator.report import Curve, Point, Report, Run
+from fairlead.simulator.report import Comparison, Curve, Difference, Judged, Point, Report, Run, Suggestion
 from fairlead.simulator.statistics import Interval
-from fairlead.simulator.summary import Deployment, Latencies, Refusals, Sender, Series, Summary
+from fairlead.simulator.summary import FIGURES, Deployment, Latencies, Refusals, Sender, Series, Summary
 
 NASTY = "</script><script>alert(1)</script>&amp;\x1b[31m\"'"
 """What a name may try: to end a script, to be HTML, to steer a terminal."""
@@ -138,6 +138,42 @@ SWEEP = report(
         for name, times in (("one.yaml", 0.5), ("two.yaml", 1.0))
     ]
 )
+BY_DURATION = report(
+    curves=[Curve(name="one.yaml", setting="chat:cooldown.for", unit="s", points=[Point(value=5.0, summary=summary())])]
+)
+CHEAPER = [
+    Difference(
+        figure="cost_per_1000", before=about(2.0), after=about(1.5), difference=about(-0.5, 0.1), beyond_chance=True
+    ),
+    Difference(
+        figure="success_rate", before=about(0.99), after=about(0.95), difference=about(-0.04, 0.1), beyond_chance=False
+    ),
+    Difference(
+        figure="retry_rate", before=about(0.05), after=about(0.052), difference=about(0.002, 0.001), beyond_chance=True
+    ),
+]
+COMPARED = msgspec.structs.replace(
+    TWO, comparisons=[Comparison(before="one.yaml", after="two.yaml", differences=CHEAPER)]
+)
+MISSED = Judged(
+    target="success=0.999",
+    figure=about(0.95),
+    met=False,
+    missing=0.049,
+    told="the success rate is 0.95: missed by 0.049",
+)
+CLOSEST = Suggestion(
+    reached=False,
+    changes={"chat:retry.attempts": "2"},
+    lines=["routes:", "  - model: chat", "    retry: {attempts: 2}"],
+    before=summary(batches={name: [0.05, 0.06] for name in FIGURES}),
+    after=summary(batches={name: [0.5, 0.51] for name in FIGURES}, retry_rate=about(0.5, 0.01)),
+    targets_before=[],
+    targets_after=[MISSED],
+    settings=40,
+    told=["none of the 40 settings meets it; this comes closest:"],
+)
+SUGGESTED = report(suggestion=CLOSEST, targets=[MISSED])
 HOSTILE = report(
     Run(
         name=NASTY,
@@ -150,6 +186,8 @@ HOSTILE = report(
     ),
     title=NASTY,
     assumed=[NASTY],
+    targets=[msgspec.structs.replace(MISSED, told=NASTY)],
+    suggestion=msgspec.structs.replace(CLOSEST, lines=[NASTY], told=[NASTY]),
     curves=[Curve(name=NASTY, setting=NASTY, points=[Point(value=0.0, summary=summary())])],
 )
 EMPTY = report(assumed=[])

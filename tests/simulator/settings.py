@@ -44,7 +44,7 @@ def choice(name: str, *, dollars: str = "1", weight: float = 1.0, rank: int = 0)
 
 
 def setting(*routes: Route, requests: int = 2000, rps: float = 20.0, **faults: str) -> Setting:
-    """Everyone sends requests of 100 tokens for answers of 100 tokens; `faults` are by provider (`everyone` for `*`)."""
+    """Requests and answers of 100 tokens; `faults` are by provider, `everyone` for `*`."""
     providers = {choice.deployment.provider for route in routes for choice in route.choices}
     load = Load(prompt=Tokens(always=100), answer=Tokens(always=100))
     return Setting(

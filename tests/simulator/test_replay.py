@@ -6,14 +6,17 @@ from tests.simulator.recording import TWO, a_record, an_attempt, configured, rec
 
 from fairlead.canonical.routing import RequestRecord, Skipped, Snapshot, Verdict
 from fairlead.canonical.usage import Usage
-from fairlead.simulator.difference import Count, Difference, Figures
+from fairlead.policy.select import NOT_REACHED
 from fairlead.simulator.faults import parse
-from fairlead.simulator.replay import Side, as_recorded, difference, replayed
+from fairlead.simulator.replay import Side, as_recorded, beside, replayed
+from fairlead.simulator.replay_figures import Count, Figures, Replay
+from fairlead.simulator.scenario import Outage, Scenario
 from fairlead.simulator.setting import Setting
 
 FAULTS = {"a": parse("429:1=0.1,503=0.05,cut=0.02,timeout=0.01"), "b": parse("503=0.05")}
 TWO_SNAPSHOT = configured(TWO)
-ALONE = configured(TWO.replace("      - {use: b/two, priority: 2, price: {input: 3, output: 15}}\n", ""))
+FALLBACK = "      - {use: b/two, priority: 2, price: {input: 3, output: 15}}\n"
+ALONE = configured(TWO.replace(FALLBACK, ""))
 COUNTED = ("requests", "answered", "cut", "failed", "refused", "retried", "fallbacks", "attempts")
 
 
@@ -22,9 +25,9 @@ def sides(records: list[RequestRecord], new: Snapshot, seed: int = 1) -> tuple[S
     return as_recorded(trace, records, new), replayed(new, trace, records, seed=seed)
 
 
-def compared(records: list[RequestRecord], new: Snapshot, old: Snapshot | None = None) -> Difference:
+def compared(records: list[RequestRecord], new: Snapshot, old: Snapshot | None = None) -> Replay:
     trace = traced(records)
-    return difference(
+    return beside(
         trace,
         new,
         recorded=as_recorded(trace, records, old or new),
@@ -60,6 +63,27 @@ def test_other_chance_comes_to_nearly_the_same(records: list[RequestRecord]) -> 
     assert now.figures.fallbacks == pytest.approx(then.figures.fallbacks, rel=0.1)
     assert now.figures.attempts == pytest.approx(then.figures.attempts, rel=0.01)
     assert now.figures.cost == pytest.approx(then.figures.cost, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "changed"),
+    [("first_token: 5s", "first_token: 1s", "attempts"), (FALLBACK, "", "answered")],
+    ids=["less patience", "no fallback"],
+)
+def test_a_replay_foretells_what_another_configuration_comes_to(written: str, instead: str, changed: str) -> None:
+    """One world and two configurations in it: replaying what the one saw comes much nearer to what the other sees."""
+    outage = Outage(of=("a",), every=600.0, lasting=60.0, fault="503", share=0.9)
+    world = Setting(
+        snapshot=TWO_SNAPSHOT, scenario=Scenario(outages=(outage,)), requests=4000, rps=0.5, faults={"a": FAULTS["a"]}
+    )
+    seen = recorded(world)
+    other = configured(TWO.replace(written, instead))
+    truly = recorded(msgspec.structs.replace(world, snapshot=other))
+    truth = as_recorded(traced(truly), truly, other).figures
+    then, told = (side.figures for side in sides(seen, other))
+    for name in (changed, "cost"):
+        missed = abs(getattr(told, name) - getattr(truth, name))
+        assert missed < 0.35 * abs(getattr(then, name) - getattr(truth, name)), name
 
 
 def test_without_the_fallback_what_it_saved_is_lost() -> None:
@@ -118,6 +142,8 @@ def test_a_resting_first_choice_is_a_fallback_and_a_peer_is_none() -> None:
     peers = configured(TWO.replace("priority: 2", "priority: 1"))
     assert as_recorded(traced([away]), [away], TWO_SNAPSHOT).figures.fallbacks == 1
     assert as_recorded(traced([away]), [away], peers).figures.fallbacks == 0
+    passed = msgspec.structs.replace(away, skipped=(Skipped(deployment="a/one", reason=NOT_REACHED),))
+    assert as_recorded(traced([passed]), [passed], TWO_SNAPSHOT).figures.fallbacks == 0
 
 
 def test_what_was_cached_costs_what_it_did() -> None:
@@ -178,3 +204,5 @@ def test_a_client_that_left_stays_and_that_is_told() -> None:
     assert (found.recorded.left, found.recorded.answered, found.new.answered) == (1, 1, 2)
     assert any("left 1 request " in one for one in found.assumed)
     assert found.recorded.wasted == pytest.approx(0.000144)
+    assert found.change["answered"] == 1
+    assert compared([a_record(), gone], TWO_SNAPSHOT, TWO_SNAPSHOT).change["answered"] == 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.real.processes import NODE_MODULES, SERVERS_PYTHON, need
-from tests.simulator.sample_reports import EMPTY, HOSTILE, NASTY, ONE, REFUSED, SWEEP, TWO
+from tests.simulator.sample_reports import COMPARED, EMPTY, HOSTILE, NASTY, ONE, REFUSED, SUGGESTED, SWEEP, TWO
 
 from fairlead.simulator.page import page
 from fairlead.simulator.report import Report
@@ -57,7 +57,7 @@ class Parsed(HTMLParser):
             self.scripts[-1] += data
 
 
-@pytest.mark.parametrize("report", [ONE, TWO, REFUSED, SWEEP, HOSTILE, EMPTY])
+@pytest.mark.parametrize("report", [ONE, TWO, REFUSED, SWEEP, COMPARED, SUGGESTED, HOSTILE, EMPTY])
 def test_a_page_is_whole_and_asks_for_nothing(report: Report) -> None:
     found = Parsed(page(report))
     assert not LOADING & {name for name, _ in found.attributes}
@@ -82,6 +82,11 @@ def test_tables_say_it_all_without_a_script() -> None:
     assert {"success rate, %", "99.00 [98.80, 99.20]", "95.00 [94.80, 95.20]", "rate_limited"} <= set(cells)
     assert cells.count("p99") == 3, "latency, first token and added latency, as values of their charts"
     assert {"openai.error", "80.0 [79.0, 81.0]"} <= set(Parsed(page(SWEEP)).cells)
+
+
+def test_what_is_suggested_can_be_copied() -> None:
+    assert "<pre>routes:\n  - model: chat\n    retry: {attempts: 2}</pre>" in page(SUGGESTED)
+    assert "<li>the success rate is 0.95: missed by 0.049</li>" in page(SUGGESTED)
 
 
 def test_the_policy_lets_the_pages_own_script_run() -> None:

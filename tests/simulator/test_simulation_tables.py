@@ -1,6 +1,18 @@
 """The tables of a report: runs side by side, what differs, and nothing of what never happened."""
 
-from tests.simulator.sample_reports import NOTHING_ANSWERED, ONE, REFUSED, SWEEP, TWO, report
+import msgspec
+from tests.simulator.sample_reports import (
+    BY_DURATION,
+    CHEAPER,
+    COMPARED,
+    NOTHING_ANSWERED,
+    ONE,
+    REFUSED,
+    SUGGESTED,
+    SWEEP,
+    TWO,
+    report,
+)
 
 from fairlead.simulator.report import Report
 from fairlead.simulator.tables import Table, tables
@@ -26,7 +38,7 @@ def test_figures_that_are_nothing_are_left_out() -> None:
     assert not told & {"refused, %", "broke off, %", "wasted per 1000, $"}
 
 
-def test_only_what_surely_differs_from_the_first_run_is_marked() -> None:
+def test_only_what_differs_from_the_first_run_is_marked() -> None:
     main = next(tables(TWO))
     assert main.heads == ["", "one.yaml", "two.yaml"]
     marked = {(main.rows[place][0], column) for place, column in main.differing}
@@ -61,6 +73,35 @@ def test_senders_refusals_and_fairness_are_told_only_where_there_is_something_to
 
 def test_tables_of_several_runs_name_theirs() -> None:
     assert {"Deployments – one.yaml", "Deployments – two.yaml"} <= set(by_title(TWO))
+
+
+def test_runs_of_the_same_requests_are_compared_request_by_request() -> None:
+    main, *_ = found = list(tables(COMPARED))
+    marked = {main.rows[place][0] for place, _ in main.differing}
+    assert marked == {"retried, %", "cost per 1000, $"}, "and not what only seems to differ by its own interval"
+    changes = next(table for table in found if table.title == "From one.yaml to two.yaml, request by request")
+    assert changes.rows == [
+        ["retried, %", "+0.20 [0.10, 0.30]"],
+        ["cost per 1000, $", "-0.50 [-0.60, -0.40]"],
+    ]
+
+
+def test_a_comparison_without_a_difference_says_so() -> None:
+    alike = msgspec.structs.replace(COMPARED.comparisons[0], differences=CHEAPER[1:2])
+    found = by_title(msgspec.structs.replace(COMPARED, comparisons=[alike]))
+    assert found["From one.yaml to two.yaml, request by request"].notes == ["Nothing differs by more than chance."]
+
+
+def test_a_suggestion_is_shown_beside_what_is() -> None:
+    main, *others = tables(SUGGESTED)
+    assert main.heads == ["", "now", "suggested"]
+    assert row(main, "retried, %") == ["5.0 [4.0, 6.0]", "50.0 [49.0, 51.0]"]
+    assert row(others[-1], "retried, %") == ["+45.0"]
+
+
+def test_a_setting_that_is_a_time_is_told_with_its_unit() -> None:
+    (table,) = tables(BY_DURATION)
+    assert table.heads[0] == "chat:cooldown.for, s"
 
 
 def test_a_curve_is_a_row_for_each_point() -> None:

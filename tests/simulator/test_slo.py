@@ -15,12 +15,12 @@ from fairlead.simulator.summary import FIGURES, Summary
 FOUND = simulate(setting(route(choice("openai/gpt")), requests=200, openai="error=0.1"))
 
 
-def with_figures(**figures: Interval) -> Summary:
-    return msgspec.structs.replace(FOUND, **figures)
+def with_rate(success: Interval) -> Summary:
+    return msgspec.structs.replace(FOUND, success_rate=success)
 
 
 def with_p99(interval: Interval) -> Summary:
-    return with_figures(first_token_ms=msgspec.structs.replace(FOUND.first_token_ms, p99=interval))
+    return msgspec.structs.replace(FOUND, first_token_ms=msgspec.structs.replace(FOUND.first_token_ms, p99=interval))
 
 
 def test_targets_as_people_write_them() -> None:
@@ -76,7 +76,7 @@ def test_a_target_that_cannot_be(text: str, said: str) -> None:
     ],
 )
 def test_a_success_rate_counts_by_the_low_end(rate: Interval, met: bool, missing: float, said: str) -> None:
-    (judged,) = judge(parse("success=0.9"), with_figures(success_rate=rate))
+    (judged,) = judge(parse("success=0.9"), with_rate(rate))
     assert (judged.target, judged.figure, judged.met) == ("success=0.9", rate, met)
     assert judged.missing == pytest.approx(missing)
     assert said in judged.told
@@ -98,7 +98,7 @@ def test_a_latency_counts_by_the_high_end(p99: Interval, met: bool, said: str) -
 
 
 def test_a_shortfall_compares_failures_as_ratios() -> None:
-    found = with_figures(success_rate=Interval(0.98, 0.96, 1.0))
+    found = with_rate(Interval(0.98, 0.96, 1.0))
     assert shortfall(Target(name="success", bound=0.99), found) == pytest.approx(log(4))
     assert shortfall(Target(name="success", bound=0.99), found, 0.0) == pytest.approx(log(2))
     assert shortfall(Target(name="success", bound=0.99), found, 0.5) == pytest.approx(log(3))

@@ -1,64 +1,72 @@
 """`fairlead replay`: recorded traffic through a proposed configuration, and what that changes.
 
-It reads files alone: no gateway runs, nobody is contacted, nothing is written.
+It reads files alone: no gateway runs, nobody is contacted, and nothing but the report is written.
 """
 
 import argparse
 import os
 import sys
 import time
-from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from fairlead.canonical.routing import Snapshot
+from fairlead.cli import report_files
 from fairlead.cli.journals import Journals
 from fairlead.cli.output import print_json, print_problems
-from fairlead.cli.replay_tables import print_difference
+from fairlead.cli.progress import Progress
+from fairlead.cli.replay_tables import print_replay
 from fairlead.cli.stores import UnusableError
 from fairlead.config.load import load
 from fairlead.control.instants import parse_instant
-from fairlead.simulator.difference import Difference
-from fairlead.simulator.replay import Side, as_recorded, difference, replayed
+from fairlead.simulator.compare import differences
+from fairlead.simulator.replay import Side, as_recorded, beside, replayed
+from fairlead.simulator.replay_figures import Replay
+from fairlead.simulator.report import Comparison, Report, Run
 from fairlead.simulator.trace import Trace
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where it was replayed, else 1."""
     try:
-        found = _difference(args)
+        if args.report:
+            report_files.check(args.report)
+        found, report = _replayed(args)
+        if args.report:
+            report_files.write(report, args.report)
     except UnusableError as problem:
         print(f"fairlead replay: {problem}", file=sys.stderr)
         return 1
     if args.json:
         print_json(found)
     else:
-        print_difference(found)
+        print_replay(found)
     return 0
 
 
-def _difference(args: argparse.Namespace) -> Difference:
+def _replayed(args: argparse.Namespace) -> tuple[Replay, Report]:
+    """What changes, and the simulations behind it. Raises UnusableError."""
     new = _snapshot(args.config)
     old = None if args.against is None else _snapshot(args.against)
     journals = Journals(Path(args.journal), *_times(args, time.time()))
     trace = journals.trace()
     recorded = as_recorded(trace, journals.by_end(), old or new)
-    play = partial(_played, trace, journals, args.seed)
-    before = None if old is None else play(old, "the old configuration")
-    found = difference(trace, new, recorded=recorded, old=before, new=play(new, "the new configuration"))
-    if {found.recorded.requests, found.new.requests} != {trace.requests}:
+    sides = [_side(one, trace, journals, args.seed) for one in (old, new) if one is not None]
+    if {side.figures.requests for side in (recorded, *sides)} != {trace.requests}:
         raise UnusableError(f"files of {args.journal} were deleted while they were read; replay a copy of it")
-    return found
+    found = beside(trace, new, recorded=recorded, old=sides[0] if old else None, new=sides[-1])
+    names = [*([args.against] if old else []), args.config or "the configuration"]
+    runs = [Run(name=name, summary=side.summary) for name, side in zip(names, sides, strict=True) if side.summary]
+    compared = [
+        Comparison(before=one.name, after=other.name, differences=differences(one.summary, other.summary))
+        for one, other in pairwise(runs)
+    ]
+    return found, Report(title=f"{args.journal}, replayed", assumed=found.assumed, runs=runs, comparisons=compared)
 
 
-def _played(trace: Trace, journals: Journals, seed: int, snapshot: Snapshot, name: str) -> Side:
-    def tell(done: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{name}: {100 * done // trace.requests} %", end="", file=sys.stderr, flush=True)
-
-    side = replayed(snapshot, trace, journals.by_end(), seed=seed, tell=tell)
-    if sys.stderr.isatty():
-        print(f"\r{' ' * (len(name) + 8)}\r", end="", file=sys.stderr)
-    return side
+def _side(snapshot: Snapshot, trace: Trace, journals: Journals, seed: int) -> Side:
+    with Progress(trace.requests, "requests") as progress:
+        return replayed(snapshot, trace, journals.by_end(), seed=seed, tell=progress.tell)
 
 
 def _snapshot(path: str | None) -> Snapshot:

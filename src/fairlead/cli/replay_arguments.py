@@ -16,4 +16,5 @@ def replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", metavar="S", type=int, default=1, help="of chance; the same one gives the same figures"
     )
+    parser.add_argument("--report", metavar="F", help="a report of the simulations as well: .html, .json, .png or .svg")
     parser.add_argument("--json", action="store_true", help="print JSON")

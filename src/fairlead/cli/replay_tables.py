@@ -1,10 +1,10 @@
-"""A difference as tables in the terminal. It must not know where its figures come from."""
+"""What a replay came to, as tables in the terminal. It must not know where its figures come from."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fairlead.cli.output import print_table
 from fairlead.control.instants import format_instant
-from fairlead.simulator.difference import Count, Difference, Figures
+from fairlead.simulator.replay_figures import Count, Figures, Replay
 
 MOST_ROWS = 20
 """Rows of a table that has one for each of something; JSON has all."""
@@ -30,7 +30,7 @@ FIGURES: tuple[Row, ...] = (
 )
 
 
-def print_difference(found: Difference) -> None:
+def print_replay(found: Replay) -> None:
     print(f"{found.new.requests:,d} requests from {format_instant(found.begins)} to {format_instant(found.ends)}\n")
     sides = [found.recorded, *([found.old] if found.old else []), found.new]
     heads = ["RECORDED", *(["OLD"] if found.old else []), "NEW", "CHANGE"]
@@ -76,7 +76,7 @@ def _cells(values: Sequence[float], shape: str) -> list[str]:
     return [*(format(value, shape) for value in values), (format(change, f"+{shape}") if change else "=") + share]
 
 
-def _notes(found: Difference) -> Iterable[str]:
+def _notes(found: Replay) -> Iterable[str]:
     if found.left_out:
         reasons = ", ".join(f"{count} {why}" for why, count in found.left_out.items())
         yield f"left out, because no configuration would have served them: {reasons}"

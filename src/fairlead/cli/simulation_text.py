@@ -13,7 +13,7 @@ from textwrap import wrap
 from fairlead.cli.sparks import lane, whisker
 from fairlead.simulator.charts import Chart, Line, charts, mean_between
 from fairlead.simulator.readings import duration, number, visible
-from fairlead.simulator.report import Report
+from fairlead.simulator.report import Judged, Report, Suggestion
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.tables import Table, tables
 
@@ -24,7 +24,7 @@ LANE = 2
 """Rows of a plot over time, for each line."""
 LONGEST_NAME = 28
 GAP = "  "
-STYLES = {"title": "1", "differs": "1;33", "note": "2", "failing": "31", "load": "36"}
+STYLES = {"title": "1", "differs": "1;33", "note": "2", "failing": "31", "met": "32", "missed": "31", "load": "36"}
 """ANSI's codes."""
 Ink = Callable[[str, str], str]
 """A style's name and a text; the text in that style."""
@@ -46,9 +46,10 @@ def text(report: Report, *, width: int = WIDTH, color: bool = False) -> str:
     blocks = [[ink("title", visible(report.title))]]
     blocks += [list(_table(table, width, ink)) for table in tables(report)]
     blocks += [list(_PLOTS[chart.form](chart, width, ink)) for chart in _plotted(report)]
-    if report.assumed:
-        blocks.append([ink("note", line) for sentence in report.assumed for line in _item(sentence, width)])
-    return "\n\n".join("\n".join(block) for block in blocks)
+    blocks.append([*_assumed(report.assumed, width, ink)])
+    blocks.append([*_judged(report.targets, width, ink)])
+    blocks.append([*_suggested(report.suggestion, width, ink)])
+    return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
 def _plain(_: str, told: str) -> str:
@@ -61,6 +62,31 @@ def _coloured(style: str, told: str) -> str:
 
 def _item(sentence: str, width: int) -> list[str]:
     return wrap(visible(sentence), width, initial_indent="- ", subsequent_indent="  ")
+
+
+def _assumed(sentences: Sequence[str], width: int, ink: Ink) -> Iterator[str]:
+    if sentences:
+        yield ink("title", "Assumed, because nobody said it")
+    for sentence in sentences:
+        yield from (ink("note", line) for line in _item(sentence, width))
+
+
+def _judged(targets: Sequence[Judged], width: int, ink: Ink) -> Iterator[str]:
+    if targets:
+        yield ink("title", "Targets")
+    for one in targets:
+        yield from (ink("met" if one.met else "missed", line) for line in _item(one.told, width))
+
+
+def _suggested(found: Suggestion | None, width: int, ink: Ink) -> Iterator[str]:
+    if found is None:
+        return
+    yield ink("title", "Suggestion")
+    for sentence in found.told:
+        yield from _item(sentence, width)
+    if found.lines:
+        yield ""
+    yield from (f"    {visible(line)}" for line in found.lines)
 
 
 def _table(table: Table, width: int, ink: Ink) -> Iterator[str]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from fairlead.canonical.routing import RequestRecord
 from fairlead.policy.select import NOT_REACHED
-from fairlead.simulator.difference import Figures, Percentiles
+from fairlead.simulator.replay_figures import Figures, Percentiles
 from fairlead.simulator.sketch import Sketch
 from fairlead.simulator.summary import QUANTILES, THOUSAND
 from fairlead.simulator.trace import Who, named

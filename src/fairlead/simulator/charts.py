@@ -4,7 +4,7 @@ Shares are percent here and infinite intervals are none. It must not know what a
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -25,13 +25,11 @@ from fairlead.simulator.readings import (
     lost,
 )
 from fairlead.simulator.report import Curve, Report, Run
+from fairlead.simulator.shown import side_by_side
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import Series, Summary
 
 Form = Literal["time", "bars", "curve"]
-LOST = Reading(name="lost", unit="%", of=lost)
-ENDS = (LOST, *RATES[1:])
-"""What requests come to, beside being answered."""
 VARIED = (*RATES, ATTEMPTS, LATENCY[1], LATENCY[-1], FIRST_TOKEN[-1], COST, WASTED)
 """What is drawn over a setting that is varied."""
 Span = tuple[float, float]
@@ -73,6 +71,7 @@ class Chart(msgspec.Struct, frozen=True, kw_only=True):
 
 def charts(report: Report) -> list[Chart]:
     """All charts of a report, in the order in which they are read."""
+    report = side_by_side(report)
     found = [*compared(report.runs), *(chart for run in report.runs for chart in of_run(run))]
     for setting in dict.fromkeys(curve.setting for curve in report.curves):
         found += varied(setting, report.curves)
@@ -91,7 +90,12 @@ def of_run(run: Run) -> list[Chart]:
 
 def varied(setting: str, curves: Sequence[Curve]) -> list[Chart]:
     """The curves over one setting."""
-    return _telling(_varied(setting, [curve for curve in curves if curve.setting == setting]))
+    return _telling(_varied([curve for curve in curves if curve.setting == setting]))
+
+
+def axis(curve: Curve) -> str:
+    """What is varied, with its unit."""
+    return f"{curve.setting}, {curve.unit}" if curve.unit else curve.setting
 
 
 def mean_between(line: Line, begin: float, end: float) -> float | None:
@@ -111,25 +115,22 @@ def _telling(found: Iterator[Chart]) -> list[Chart]:
 
 
 def _compared(runs: Sequence[Run]) -> Iterator[Chart]:
-    def bars(key: str, title: str, readings: Sequence[Reading], categories: Sequence[str], note: str = "") -> Chart:
-        return Chart(
-            key=key,
-            title=title,
-            form="bars",
-            unit=readings[0].unit,
-            categories=list(categories),
-            note=note,
-            lines=[
-                _line(run.name, hue, range(len(readings)), [one.of(run.summary) for one in readings])
-                for hue, run in enumerate(runs)
-            ],
-        )
+    def bars(key: str, title: str, unit: str, figures: Mapping[str, Callable[[Summary], Interval]]) -> Chart:
+        places = range(len(figures))
+        lines = [
+            _line(run.name, hue, places, [of(run.summary) for of in figures.values()]) for hue, run in enumerate(runs)
+        ]
+        return Chart(key=key, title=title, form="bars", unit=unit, categories=list(figures), lines=lines)
 
-    yield bars("ends", "What requests came to", ENDS, [one.name for one in ENDS], "Lost: no whole answer.")
-    yield bars("latency", "Latency", LATENCY, PARTS)
-    yield bars("first_token", "Time to first token", FIRST_TOKEN, PARTS)
-    yield bars("added", "Latency that failed attempts added", ADDED, PARTS)
-    yield bars("cost", "Cost per 1000 requests", (COST, WASTED), ("cost", "of it wasted"))
+    def parts(readings: Sequence[Reading]) -> dict[str, Callable[[Summary], Interval]]:
+        return {part: reading.of for part, reading in zip(PARTS, readings, strict=True)}
+
+    ends = {"lost": lost, **{reading.name: reading.of for reading in RATES[1:]}}
+    yield bars("ends", "What requests came to (lost: no whole answer)", "%", ends)
+    yield bars("latency", "Latency", "ms", parts(LATENCY))
+    yield bars("first_token", "Time to first token", "ms", parts(FIRST_TOKEN))
+    yield bars("added", "Latency that failed attempts added", "ms", parts(ADDED))
+    yield bars("cost", "Cost per 1000 requests", "$", {"cost": COST.of, "of it wasted": WASTED.of})
 
 
 def _of_run(run: Run) -> Iterator[Chart]:
@@ -180,14 +181,14 @@ def _refused(run: str, summary: Summary) -> Chart:
     )
 
 
-def _varied(setting: str, curves: Sequence[Curve]) -> Iterator[Chart]:
+def _varied(curves: Sequence[Curve]) -> Iterator[Chart]:
     for reading in VARIED:
         yield Chart(
             key=reading.name.replace(" ", "_"),
             title=f"{reading.name[0].upper()}{reading.name[1:]}",
             form="curve",
             unit=reading.unit,
-            across=setting,
+            across=axis(curves[0]),
             note="The band is the 95 % confidence interval.",
             lines=[
                 _line(

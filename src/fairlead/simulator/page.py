@@ -17,7 +17,8 @@ import msgspec
 from fairlead.simulator.charts import Chart, compared, mean_between, of_run, varied
 from fairlead.simulator.readings import NOTHING, duration, number
 from fairlead.simulator.report import Report
-from fairlead.simulator.tables import Table, curve_table, main_figures, run_tables
+from fairlead.simulator.shown import side_by_side
+from fairlead.simulator.tables import Table, changes, curve_table, main_figures, run_tables
 
 HINT = (
     "To read values move over a chart, or focus it and use the arrow keys. Drag, or press + and −, to see a part; "
@@ -30,7 +31,7 @@ ROWS = 24
 def page(report: Report) -> str:
     """The whole page, as HTML."""
     drawn: list[Chart] = []
-    body = "\n".join(_body(report, drawn))
+    body = "\n".join(_body(side_by_side(report), drawn))
     style, script = _file("page.css"), _file("page.js")
     policy = f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; base-uri 'none'"
     return Template(_file("page.html")).substitute(
@@ -60,14 +61,17 @@ def _embedded(drawn: Sequence[Chart]) -> str:
 def _body(report: Report, drawn: list[Chart]) -> Iterator[str]:
     """What is between header and scripts; charts that have their place there are added to `drawn`."""
     yield f"<h1>{escape(report.title)}</h1>"
-    if report.assumed:
-        yield "<p>Assumed, because nobody said it:</p><ul>"
-        yield from (f"<li>{escape(sentence)}</li>" for sentence in report.assumed)
-        yield "</ul>"
+    yield from _list("Suggestion", report.suggestion.told if report.suggestion else ())
+    if report.suggestion and report.suggestion.lines:
+        yield f"<pre>{escape(chr(10).join(report.suggestion.lines))}</pre>"
+    yield from _list("Targets", [one.told for one in report.targets])
+    yield from _list("Assumed, because nobody said it", report.assumed)
     yield f'<p class="note hint">{HINT}</p>'
     yield '<noscript><p class="note">Charts need JavaScript; their values are in the tables.</p></noscript>'
     if report.runs:
-        yield from _table(main_figures(report.runs))
+        yield from _table(main_figures(report.runs, report.comparisons))
+        for comparison in report.comparisons:
+            yield from _table(changes(comparison))
         yield from _charts(compared(report.runs), drawn)
     for run in report.runs:
         yield f"<h2>{escape(run.name)}</h2>"
@@ -79,6 +83,12 @@ def _body(report: Report, drawn: list[Chart]) -> Iterator[str]:
         yield from _charts(varied(setting, report.curves), drawn)
     for curve in report.curves:
         yield from _table(curve_table(curve))
+
+
+def _list(title: str, sentences: Sequence[str]) -> Iterator[str]:
+    if sentences:
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+        yield f"<h3>{title}</h3><ul>{items}</ul>"
 
 
 def _charts(charts: Sequence[Chart], drawn: list[Chart]) -> Iterator[str]:

@@ -62,6 +62,9 @@ class Upstream(Protocol):
 
     troubles: tuple[Trouble, ...]
 
+    def renew(self) -> None:
+        """Chance begins anew: whatever has been drawn before, the next attempts find the same."""
+
     def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
         """One attempt that begins at `now`, no earlier than the last one. Whoever asks gives up as the gateway does."""
 
@@ -89,7 +92,7 @@ class Provider:
         """
 
     def renew(self) -> None:
-        """Chance begins anew: whatever has been drawn before, the next attempts find the same."""
+        """Chance begins anew."""
         for rng in self._chances:
             rng.seed(self._seeds.getrandbits(64))
 

@@ -3,13 +3,13 @@
 Tables, charts and the terminal read summaries through it. It must not know what a figure is printed on.
 """
 
-from collections.abc import Callable, Iterator
 from math import floor, isfinite, log10
 
 import msgspec
 
 from fairlead.simulator.statistics import Interval
-from fairlead.simulator.summary import QUANTILES, Latencies, Summary
+from fairlead.simulator.summary import QUANTILES, Summary
+from fairlead.simulator.summary import figure as told
 
 PERCENT = 100.0
 MOST_DIGITS = 6
@@ -20,66 +20,47 @@ PARTS = ("mean", *QUANTILES)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure. `of` gives it in `unit`: `%`, `ms`, `$` or none."""
+    """One figure: its place in the summary, and by which factor it is told in its unit: `%`, `ms`, `$` or none."""
 
+    place: str
     name: str
     unit: str = ""
-    of: Callable[[Summary], Interval]
+    factor: float = 1.0
 
     @property
     def title(self) -> str:
         return f"{self.name}, {self.unit}" if self.unit else self.name
 
-
-def _rate(field: str) -> Callable[[Summary], Interval]:
-    def read(summary: Summary) -> Interval:
-        rate: Interval = getattr(summary, field)
-        return rate.scaled(PERCENT)
-
-    return read
+    def of(self, summary: Summary) -> Interval:
+        """The figure, in the unit."""
+        return told(summary, self.place).scaled(self.factor)
 
 
-def _plain(field: str) -> Callable[[Summary], Interval]:
-    def read(summary: Summary) -> Interval:
-        found: Interval = getattr(summary, field)
-        return found
-
-    return read
+def _latencies(name: str, place: str) -> tuple[Reading, ...]:
+    return tuple(Reading(place=f"{place}.{part}", name=f"{name} {part}", unit="ms") for part in PARTS)
 
 
-def _latencies(name: str, field: str) -> Iterator[Reading]:
-    def read(part: str) -> Callable[[Summary], Interval]:
-        def latency(summary: Summary) -> Interval:
-            latencies: Latencies = getattr(summary, field)
-            found: Interval = getattr(latencies, part)
-            return found
-
-        return latency
-
-    for part in PARTS:
-        yield Reading(name=f"{name} {part}", unit="ms", of=read(part))
+RATES = (
+    Reading(place="success_rate", name="success rate", unit="%", factor=PERCENT),
+    Reading(place="refusal_rate", name="refused", unit="%", factor=PERCENT),
+    Reading(place="cut_rate", name="broke off", unit="%", factor=PERCENT),
+    Reading(place="retry_rate", name="retried", unit="%", factor=PERCENT),
+    Reading(place="fallback_hit_rate", name="fallback hit rate", unit="%", factor=PERCENT),
+)
+ATTEMPTS = Reading(place="attempts_per_request", name="attempts per request")
+LATENCY = _latencies("latency", "latency_ms")
+FIRST_TOKEN = _latencies("first token", "first_token_ms")
+ADDED = _latencies("added latency", "added_latency_ms")
+COST = Reading(place="cost_per_1000", name="cost per 1000", unit="$")
+WASTED = Reading(place="wasted_per_1000", name="wasted per 1000", unit="$")
+READINGS = (*RATES, ATTEMPTS, *LATENCY, *FIRST_TOKEN, *ADDED, COST, WASTED)
+"""One for each of summary.FIGURES."""
 
 
 def lost(summary: Summary) -> Interval:
     """The share of requests that got no whole answer, in percent."""
     rate = summary.success_rate
     return Interval(1 - rate.value, 1 - rate.high, 1 - rate.low).scaled(PERCENT)
-
-
-RATES = (
-    Reading(name="success rate", unit="%", of=_rate("success_rate")),
-    Reading(name="refused", unit="%", of=_rate("refusal_rate")),
-    Reading(name="broke off", unit="%", of=_rate("cut_rate")),
-    Reading(name="retried", unit="%", of=_rate("retry_rate")),
-    Reading(name="fallback hit rate", unit="%", of=_rate("fallback_hit_rate")),
-)
-ATTEMPTS = Reading(name="attempts per request", of=_plain("attempts_per_request"))
-LATENCY = tuple(_latencies("latency", "latency_ms"))
-FIRST_TOKEN = tuple(_latencies("first token", "first_token_ms"))
-ADDED = tuple(_latencies("added latency", "added_latency_ms"))
-COST = Reading(name="cost per 1000", unit="$", of=_plain("cost_per_1000"))
-WASTED = Reading(name="wasted per 1000", unit="$", of=_plain("wasted_per_1000"))
-READINGS = (*RATES, ATTEMPTS, *LATENCY, *FIRST_TOKEN, *ADDED, COST, WASTED)
 
 
 def is_known(interval: Interval) -> bool:
@@ -100,6 +81,11 @@ def figure(interval: Interval) -> str:
     if not _half(interval):
         return value
     return f"{value} [{number(interval.low, interval)}, {number(interval.high, interval)}]"
+
+
+def change(difference: Interval) -> str:
+    """The same of a difference, with its sign."""
+    return f"+{figure(difference)}" if difference.value > 0 else figure(difference)
 
 
 def number(value: float, known: Interval | None = None) -> str:

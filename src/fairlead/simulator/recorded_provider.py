@@ -32,6 +32,9 @@ class RecordedProvider:
         self._failed: dict[Arrival, int] = {}
         """Which recorded failure a request has met last."""
 
+    def renew(self) -> None:
+        """Nothing here is chance."""
+
     def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
         """One attempt that begins at `now`. Whoever asks gives up as the gateway does."""
         patience = min(now + timeouts.first_token, deadline)
@@ -75,6 +78,10 @@ class ByModel:
         self._called = called
         self._known = known
         self._found: dict[str, Upstream] = {}
+
+    def renew(self) -> None:
+        for provider in self._found.values():
+            provider.renew()
 
     def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
         name = self._called(request.model)

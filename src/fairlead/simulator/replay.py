@@ -17,10 +17,10 @@ from fairlead.canonical.routing import Answered, Deployment, RequestRecord, Snap
 from fairlead.policy.routes import served_model
 from fairlead.simulator.as_recorded import AsRecorded, percentiles
 from fairlead.simulator.assumptions import of_replay
-from fairlead.simulator.difference import Count, Difference, Figures, Refused, Served, Verdicts
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Played, Provider, Trouble, Upstream
 from fairlead.simulator.recorded_provider import ByModel, RecordedProvider
+from fairlead.simulator.replay_figures import Count, Figures, Refused, Replay, Served, Verdicts
 from fairlead.simulator.setting import assumed_of, deployments_of
 from fairlead.simulator.simulate import unpriced
 from fairlead.simulator.sketch import merged
@@ -57,6 +57,9 @@ class Witness:
         """Whole answers by the sender's number, model asked for, and name."""
         self._provider = provider
         self._called = called
+
+    def renew(self) -> None:
+        self._provider.renew()
 
     def play(self, request: Arrival, now: float, timeouts: Timeouts, deadline: float) -> Played:
         played = self._provider.play(request, now, timeouts, deadline)
@@ -96,10 +99,10 @@ def as_recorded(trace: Trace, records: Iterable[RequestRecord], snapshot: Snapsh
     return Side(figures=noted.figures(), served=noted.served, refusals=noted.refusals, verdicts=noted.verdicts)
 
 
-def difference(trace: Trace, snapshot: Snapshot, *, recorded: Side, old: Side | None, new: Side) -> Difference:
+def beside(trace: Trace, snapshot: Snapshot, *, recorded: Side, old: Side | None, new: Side) -> Replay:
     """The sides beside each other. `snapshot` is the new configuration."""
     sides = (recorded, old, new)
-    return Difference(
+    return Replay(
         begins=trace.begins,
         ends=trace.ends,
         assumed=list(of_replay(trace, snapshot)),
@@ -127,9 +130,15 @@ def difference(trace: Trace, snapshot: Snapshot, *, recorded: Side, old: Side | 
 
 
 def _trial(snapshot: Snapshot, coming: Traffic, providers: Mapping[str, Upstream], requests: int, seed: int) -> Trial:
+    rng, seeds = Random(), Random(f"{seed}/policy")
+
+    def renew() -> None:
+        rng.seed(seeds.getrandbits(64))
+        for provider in providers.values():
+            provider.renew()
+
     measures = Measures(requests, [sender.name for sender in coming.senders], list(providers))
-    chance = Random(f"{seed}/policy")
-    return Trial(snapshot, providers, coming.senders, measures, rng=chance, begins=coming.begins)
+    return Trial(snapshot, providers, coming.senders, measures, rng=rng, begins=coming.begins, renew=renew)
 
 
 def _witnesses(snapshot: Snapshot, trace: Trace, seed: int) -> Iterator[tuple[str, Witness]]:

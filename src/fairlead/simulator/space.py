@@ -3,8 +3,9 @@
 A place is the values of its knobs by name; steps lead from one to the next. It must not know what a place is worth.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial, reduce
+from math import floor
 
 import msgspec
 
@@ -26,13 +27,12 @@ LADDERS = {
     "backoff.cap": (0.5, 1.0, 2.0, 4.0, 8.0, 16.0),
 }
 """The values that are tried, beside the present one."""
-SHARES = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 98.0, 99.0, 100.0)
-"""Of the traffic of the first rank, for one of its deployments; the others keep their proportions."""
 STARTS = (
     {"retry.attempts": 0.0, "cooldown.after": 2.0, "cooldown.for": 10.0},
     {"retry.attempts": 3.0, "backoff.base": 0.1, "backoff.cap": 2.0, "cooldown.after": 5.0, "cooldown.for": 10.0},
 )
 """Where else to begin: with routes that go elsewhere at once, and with patient ones."""
+NEARLY = 1e-6
 FAVORITES = 4
 """The deployments of a route that may be all of its traffic to begin with."""
 
@@ -55,12 +55,15 @@ class Space(msgspec.Struct, frozen=True):
         for number in range(min(max(map(len, self.groups), default=0), FAVORITES)):
             yield reduce(partial(_favored, number), self.groups, self.present)
 
-    def steps(self) -> Iterator[Step]:
-        """Every direction in which a place can be left."""
+    def steps(self, grains: Sequence[float]) -> Iterator[Step]:
+        """Every direction in which a place can be left. Shares of traffic move by each of the grains, in parts of 100:
+        those of one deployment up or down, and the others keep their proportions.
+        """
         for group in self.groups:
             yield partial(self._back, group)
-            for number in range(len(group)):
-                yield from (partial(_shift, group, number, way) for way in (1, -1))
+            for grain in grains:
+                for number in range(len(group)):
+                    yield from (partial(_shift, group, number, way) for way in (grain, -grain))
         for name, ladder in self.ladders.items():
             yield partial(self._back, (name,))
             yield from (partial(_climb, name, ladder, way) for way in (1, -1))
@@ -152,12 +155,11 @@ def _climb(name: str, ladder: tuple[float, ...], way: int, place: Place) -> Plac
     return place | {name: ladder[index]} if 0 <= index < len(ladder) else None
 
 
-def _shift(group: tuple[str, ...], number: int, way: int, place: Place) -> Place | None:
+def _shift(group: tuple[str, ...], number: int, way: float, place: Place) -> Place | None:
+    """To the next multiple of `way` in its direction, so that shares are round numbers."""
     now = place[group[number]]
-    beyond = [share for share in SHARES if (share - now) * way > 1e-9]
-    if not beyond:
-        return None
-    return _shared(place, group, number, beyond[0] if way > 0 else beyond[-1])
+    share = min(max((floor(now / way + NEARLY) + 1) * way, 0.0), 100.0) + 0.0  # no -0.0
+    return _shared(place, group, number, share) if share != now else None
 
 
 def _favored(number: int, place: Place, group: tuple[str, ...]) -> Place:

@@ -5,8 +5,8 @@ Coordinate descent from the present setting and a few others, with few requests 
 optimization", 2016). Every simulation has the same requests and the same chance, so settings differ by what they do and
 hardly by luck. The same input gives the same suggestion.
 
-What is worth more: to come closer to the targets; then a lower cost per request that is answered, where the time to the
-first token and the nearness to the present setting decide between what costs the same.
+What is worth more: to meet the targets, or to come closer to them; then a lower cost per request that is answered. What
+is lost, the time to the first token and the nearness to the present setting decide between what costs about the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,27 +23,39 @@ from fairlead.simulator.yaml_lines import lines
 
 TTFT = 0.05
 """What a shorter time to the first token is worth, in cost: half of it is worth 3.4 %."""
+LOST = 0.5
+"""What it is worth to lose fewer requests than the targets allow, in cost: one in a hundred is worth 0.5 %."""
+MORE_LOST, HARDLY = 1.05, 1e-4
+"""How much more may be lost than now where no target says so: a twentieth, and one request in ten thousand."""
 STEP = 0.002
 """What a step away from the present setting must save at least."""
 FREE = 1e-6
-"""US dollars per thousand requests that count as nothing."""
+"""US dollars per thousand answers that count as nothing."""
 FEWEST = 2000
 """Requests of a simulation that says anything."""
 NEARNESS = 10.0
 """What it is worth, in cost, to come closer to targets that are missed."""
-Worth = tuple[bool, float]
-"""Whether targets are missed, and how much a place costs in one sum. The less, the better."""
+Worth = tuple[bool, bool, float]
+"""Whether too much is lost, whether targets are missed, and in one sum what a place costs. The less, the better."""
 
 
-class Round(msgspec.Struct, frozen=True):
-    """A part of the search: with which share of the requests, how many simulations, and how many places go on."""
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the search."""
 
     share: float
+    """Of the requests that a simulation has in the end."""
     simulations: int
     kept: int
+    """Places that go on to the next round."""
+    grains: tuple[float, ...]
+    """By how much shares of traffic are moved, in parts of 100."""
 
 
-ROUNDS = (Round(1 / 16, 96, 6), Round(1 / 4, 24, 3), Round(1.0, 12, 1))
+ROUNDS = (
+    Round(share=1 / 16, simulations=96, kept=6, grains=(20.0, 5.0)),
+    Round(share=1 / 4, simulations=24, kept=3, grains=(5.0, 1.0)),
+    Round(share=1.0, simulations=16, kept=1, grains=(1.0,)),
+)
 
 
 def suggest(
@@ -55,8 +67,8 @@ def suggest(
 ) -> Suggestion:
     """What to change so that the targets are met as cheaply as can be; where no place meets them, what comes closest.
 
-    Takes as long as some 25 simulations of the setting; `tell` hears which share of that is done. Where no target is
-    about the success rate, it does not fall below what it is now. Raises SettingError as `simulate` does.
+    Takes as long as some 28 simulations of the setting; `tell` hears which share of that is done. Where no target is
+    about the success rate, hardly more may be lost than now. Raises SettingError as `simulate` does.
     """
     search = _Search(space(setting), tuple(targets), simulate, tell)
     places = list(search.space.starts())
@@ -112,7 +124,7 @@ class _Search:
         self._left = part.simulations
         self._looked = {}
         for start in self._ranked([self.space.present, *starts])[:2]:
-            self._descend(start)
+            self._descend(start, part.grains)
         return self._ranked(list(self._looked.values()))[: part.kept]
 
     def seen(self, place: Place) -> Summary:
@@ -132,24 +144,24 @@ class _Search:
         # Of an interval, only as much counts as will be left of it with all requests.
         sureness = sqrt(self._requests / self._total)
         short = sum(shortfall(target, summary, sureness) for target in self.targets)
-        if all(target.name != "success" for target in self.targets):
-            short += shortfall(Target(name="success", bound=min(present.success_rate.low, 1 - FREE)), summary, 0.0)
         answered = summary.success_rate.value
+        free = all(target.name != "success" for target in self.targets)
+        worse = free and 1.0 - answered > MORE_LOST * (1.0 - present.success_rate.value) + HARDLY
         cost = log(summary.cost_per_1000.value / answered + FREE) if answered else inf
         wait = log(summary.first_token_ms.p99.value + 1.0)
-        return short > 0.0, NEARNESS * short + cost + TTFT * wait + STEP * self.space.distance(place)
+        near = STEP * self.space.distance(place)
+        return worse, short > 0.0, NEARNESS * short + cost + LOST * (1.0 - answered) + TTFT * wait + near
 
-    def _descend(self, place: Place) -> Place:
+    def _descend(self, place: Place, grains: tuple[float, ...]) -> None:
         """Goes on in each direction as long as that is better, until none is or the simulations are spent."""
         best, moved = place, True
         while moved:
             moved = False
-            for step in self.space.steps():
+            for step in self.space.steps(grains):
                 further = step(best)
                 while further is not None and self._left > 0 and self.worth(further) < self.worth(best):
                     best, moved = further, True
                     further = step(best)
-        return best
 
     def _ranked(self, places: list[Place]) -> list[Place]:
         """The best first. Of places that do the same, `_looked` keeps the one that was seen first."""
@@ -158,7 +170,7 @@ class _Search:
 
 def _told(search: _Search, best: Place, reached: bool) -> list[str]:
     before, after = search.seen(search.space.present), search.seen(best)
-    targets = ",".join(str(target) for target in search.targets) or "no target"
+    targets = ",".join(map(str, search.targets)) or "success as now"
     told = []
     if not reached:
         told.append(f"none of the {search.settings} settings that were tried meets {targets}; this comes closest:")

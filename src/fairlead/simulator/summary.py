@@ -164,7 +164,7 @@ def summary(
     def mean(name: str) -> Interval:
         amount, factor = MEANS[name]
         means = [amount(batch) / batch.requests for batch in batches if batch.requests]
-        return batch_means(amount(total) / count, means).scaled(factor)
+        return _not_negative(batch_means(amount(total) / count, means).scaled(factor))
 
     def latencies(name: str) -> Latencies:
         return _latencies([LATENCIES[name](batch) for batch in measures.batches])
@@ -233,14 +233,18 @@ def _latencies(sketches: Sequence[Sketch]) -> Latencies:
     filled = [sketch for sketch in sketches if sketch.count]
 
     def told(figure: Callable[[Sketch], float]) -> Interval:
-        found = batch_means(figure(together), [figure(sketch) for sketch in filled]).scaled(THOUSAND)
-        return msgspec.structs.replace(found, low=max(found.low, 0.0))
+        return _not_negative(batch_means(figure(together), [figure(sketch) for sketch in filled]).scaled(THOUSAND))
 
     quantiles = {
         name: told(lambda sketch, at=at: sketch.quantile(at))  # type: ignore[misc]
         for name, at in QUANTILES.items()
     }
     return Latencies(mean=told(lambda sketch: sketch.mean), **quantiles)
+
+
+def _not_negative(found: Interval) -> Interval:
+    """What cannot be less than 0 is not said to be so, however wide its interval."""
+    return msgspec.structs.replace(found, low=max(found.low, 0.0))
 
 
 def _sender(measures: Measures, number: int) -> Sender:

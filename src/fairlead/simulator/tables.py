@@ -4,23 +4,28 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from fairlead.simulator.charts import axis
 from fairlead.simulator.readings import (
     COST,
     LATENCY,
     PERCENT,
     RATES,
     READINGS,
+    change,
     differ,
     duration,
     figure,
     number,
     percent,
 )
-from fairlead.simulator.report import Curve, Report, Run
+from fairlead.simulator.report import Comparison, Curve, Difference, Report, Run
+from fairlead.simulator.shown import side_by_side
 from fairlead.simulator.summary import Deployment, Summary
 
 UNPRICED = "No price is known of {}: free of charge here."
-DIFFERS = "≠ differs from the first run: the two 95 % confidence intervals do not meet."
+DIFFERS = "≠ differs from the first by more than chance."
+CHANCE = "Only what differs beyond chance. Each interval is of its own: of twenty figures that do not, one may seem to."
+ALIKE = "Nothing differs by more than chance."
 VARIED = (*RATES[:2], RATES[-1], LATENCY[-1], COST)
 """What is told of each point of a curve."""
 
@@ -38,17 +43,19 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 def tables(report: Report) -> Iterator[Table]:
     """The tables of a report, the main figures first."""
+    report = side_by_side(report)
     if report.runs:
-        yield main_figures(report.runs)
+        yield main_figures(report.runs, report.comparisons)
     for run in report.runs:
         yield from run_tables(run, f" – {run.name}" if len(report.runs) > 1 else "")
-    for curve in report.curves:
-        yield curve_table(curve)
+    yield from map(changes, report.comparisons)
+    yield from map(curve_table, report.curves)
 
 
-def main_figures(runs: Sequence[Run]) -> Table:
+def main_figures(runs: Sequence[Run], comparisons: Sequence[Comparison] = ()) -> Table:
     """All runs side by side. Figures that are nothing in all of them are left out."""
-    first = runs[0].summary
+    beyond = {(one.before, one.after): one for one in comparisons}
+    compared = [beyond.get((runs[0].name, run.name)) for run in runs]
     rows = [
         ["requests", *(f"{run.summary.requests:,}" for run in runs)],
         ["simulated time", *(duration(run.summary.duration) for run in runs)],
@@ -58,7 +65,11 @@ def main_figures(runs: Sequence[Run]) -> Table:
         intervals = [reading.of(run.summary) for run in runs]
         if reading not in RATES[:1] and not any(interval.value for interval in intervals):
             continue
-        differing |= {(len(rows), place) for place, one in enumerate(intervals, 1) if differ(reading.of(first), one)}
+        differing |= {
+            (len(rows), column)
+            for column, (one, comparison) in enumerate(zip(intervals, compared, strict=True), 1)
+            if (differ(intervals[0], one) if comparison is None else reading.place in _beyond_chance(comparison))
+        }
         rows.append([reading.title, *(figure(interval) for interval in intervals)])
     if any(_is_shared(run.summary) for run in runs):
         rows.append(["fairness (Jain's index)", *(f"{run.summary.fairness:.4f}" for run in runs)])
@@ -70,6 +81,25 @@ def main_figures(runs: Sequence[Run]) -> Table:
         differing=frozenset(differing),
         notes=[*([DIFFERS] if differing else []), *([UNPRICED.format(", ".join(unpriced))] if unpriced else [])],
     )
+
+
+def changes(comparison: Comparison) -> Table:
+    """What differs beyond chance between two runs of the same requests."""
+    beyond = _beyond_chance(comparison)
+    return Table(
+        title=f"From {comparison.before} to {comparison.after}, request by request",
+        heads=["", "change"],
+        rows=[
+            [reading.title, change(beyond[reading.place].difference.scaled(reading.factor))]
+            for reading in READINGS
+            if reading.place in beyond
+        ],
+        notes=[CHANCE if beyond else ALIKE],
+    )
+
+
+def _beyond_chance(comparison: Comparison) -> dict[str, Difference]:
+    return {one.figure: one for one in comparison.differences if one.beyond_chance}
 
 
 def run_tables(run: Run, suffix: str = "") -> Iterator[Table]:
@@ -104,7 +134,7 @@ def curve_table(curve: Curve) -> Table:
     return _told(
         Table(
             title=f"{curve.setting} – {curve.name}",
-            heads=[curve.setting, *(reading.title for reading in VARIED)],
+            heads=[axis(curve), *(reading.title for reading in VARIED)],
             rows=[
                 [f"{point.value:g}", *(figure(reading.of(point.summary)) for reading in VARIED)]
                 for point in curve.points

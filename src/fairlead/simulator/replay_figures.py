@@ -74,7 +74,7 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """One journal, as recorded and replayed."""
 
     begins: float

@@ -1,0 +1,23 @@
+"""What of a report is shown side by side: its runs, or what is and what is suggested. Values only."""
+
+import msgspec
+
+from fairlead.simulator.compare import differences
+from fairlead.simulator.report import Comparison, Report, Run
+
+NOW, SUGGESTED = "now", "suggested"
+
+
+def side_by_side(report: Report) -> Report:
+    """The report, in which a suggestion is two runs more and how they differ."""
+    found = report.suggestion
+    if found is None:
+        return report
+    return msgspec.structs.replace(
+        report,
+        runs=[*report.runs, Run(name=NOW, summary=found.before), Run(name=SUGGESTED, summary=found.after)],
+        comparisons=[
+            *report.comparisons,
+            Comparison(before=NOW, after=SUGGESTED, differences=differences(found.before, found.after)),
+        ],
+    )
