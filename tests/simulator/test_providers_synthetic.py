@@ -243,6 +243,19 @@ def test_capacity_is_a_queue_of_so_many_servers(
             assert played.waited == pytest.approx(min(begun - at, patience), abs=1e-6)
 
 
+def test_who_gives_up_waiting_makes_room_for_another_to_wait() -> None:
+    one = provider(first_token=Fixed(1.0), per_token=Fixed(1.0), capacity=1, queue=1)
+    outcomes = [
+        play(one, at, timeouts=TIMEOUTS, deadline=at + 200.0, answer=100).outcome for at in (0.0, 1.0, 5.0, 12.0)
+    ]
+    assert [(outcome.at, getattr(outcome, "kind", "")) for outcome in outcomes] == [
+        (1.0, ""),
+        (11.0, "timeout"),
+        (5.0, "overloaded"),
+        (22.0, "timeout"),
+    ]
+
+
 def test_a_place_is_kept_until_the_stream_is_over() -> None:
     one = provider(first_token=Fixed(1.0), per_token=Fixed(1.0), capacity=1)
     assert play(one, 0.0, answer=5).ends == 5.0

@@ -62,7 +62,7 @@ def rich(requests: int, seed: int = 1) -> Setting:
         },
     )
     tokens = Limit(unit="tokens", algorithm="sliding_window", limit=100_000, per=10 * SECOND)
-    requests_each = Limit(unit="requests", algorithm="gcra", limit=2, per=SECOND, burst=5)
+    requests_each = Limit(unit="requests", algorithm="gcra", limit=1, per=SECOND, burst=2)
     snapshot = msgspec.structs.replace(
         made.snapshot,
         tenants={"t": Tenant(name="t", limits=(tokens,))},

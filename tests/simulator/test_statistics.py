@@ -19,6 +19,12 @@ def test_batch_means_are_students_interval() -> None:
     assert (found.value, found.low, found.high) == pytest.approx((3.0, 3 - 1.963, 3 + 1.963), abs=1e-3)
 
 
+def test_twenty_batches_have_nineteen_degrees_of_freedom() -> None:
+    """Ten of 0 and ten of 1: the deviation is sqrt(5 / 19), and t is 2.093."""
+    found = batch_means(0.5, [0.0, 1.0] * 10)
+    assert found.high - found.value == pytest.approx(2.093 * (5 / 19) ** 0.5 / 20**0.5, abs=1e-6)
+
+
 def test_batch_means_are_about_the_figure_of_all() -> None:
     """A quantile of everything is not the mean of the batches' quantiles; the interval is about the former."""
     found = batch_means(10.0, [1.0, 3.0])

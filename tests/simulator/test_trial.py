@@ -204,9 +204,11 @@ def test_a_deployments_own_limit_sends_the_request_elsewhere() -> None:
 
 
 def test_a_failed_attempt_gives_its_deployments_tokens_back() -> None:
+    """A retry asks for as many again, and they are there."""
     scoped = (Scoped(scope="deployment", match="a", limits=(limit("tokens", 120),)),)
-    come = played(snapshot(route("a", "b"), scoped=scoped), asks(1, 2, 3), a=failing("400_context=1"))
-    assert come.measures.seen["a"].failures == {"context_window": 3}
+    chain = route("a", "b", retry=Retry(attempts=1))
+    come = played(snapshot(chain, scoped=scoped), asks(1), a=failing("503=1"))
+    assert come.measures.seen["a"].failures == {"overloaded": 2}
 
 
 # attempts
