@@ -4,6 +4,7 @@ A command module has `run(args) -> int`, the exit status. Results go to stdout, 
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -108,6 +109,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has seen enough; what the interpreter would still flush must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"fairlead {args.command}: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,6 +48,7 @@ from fairlead.simulator.trace import traffic
 
 REQUESTS = 100_000
 RPS = 50.0
+LEAST_RPS, MOST_RPS = 1e-6, 1e6
 MOST_REQUESTS = 1_000_000_000
 SEARCH = 100
 """Parts of a search that progress is told in."""
@@ -58,6 +59,9 @@ A_MONDAY = 1_767_571_200.0
 def run(args: argparse.Namespace) -> int:
     """0 where it was simulated, and with --slo where every target is met; else 1."""
     findings = Findings(args.scenario or "")
+    if args.slo is not None and not args.slo.strip():
+        print("fairlead simulate: --slo is empty; write for example success=0.999", file=sys.stderr)
+        return 1
     try:
         if args.report:
             report_files.check(args.report)
@@ -118,8 +122,8 @@ def _check(args: argparse.Namespace) -> None:
     """Flags that cannot be, or not together."""
     if args.requests is not None and not 1 <= args.requests <= MOST_REQUESTS:
         raise UnusableError(f"--requests {args.requests}: write a number from 1 to {MOST_REQUESTS}")
-    if args.rps is not None and not 0 < args.rps < float("inf"):
-        raise UnusableError(f"--rps {args.rps:g}: requests per second are more than 0")
+    if args.rps is not None and not LEAST_RPS <= args.rps <= MOST_RPS:
+        raise UnusableError(f"--rps {args.rps:g}: write requests per second from {LEAST_RPS:g} to {MOST_RPS:,.0f}")
     if args.demo and args.config:
         raise UnusableError("--demo has a configuration of its own; leave --config out")
     if args.suggest and not args.slo:
@@ -224,6 +228,8 @@ def _faults(given: Sequence[str], everyone: frozenset[str]) -> dict[str, tuple[S
         ends = [place for place, letter in enumerate(text) if letter == ":" and text[:place] in names]
         if not ends:
             name = text.partition(":")[0]
+            if name in names:
+                raise UnusableError(f"--faults {text}: write what goes wrong, such as {name}:503=0.05")
             hint = did_you_mean(name, names) or f"; there are {', '.join(sorted(names - {EVERYONE}))}"
             raise UnusableError(f"--faults {text}: there is no provider or deployment {name!r}{hint}")
         name, told = text[: ends[-1]], text[ends[-1] + 1 :]
@@ -273,6 +279,8 @@ def _scenario(args: argparse.Namespace, findings: Findings) -> Scenario:
     if scenario is None:
         print_problems(findings.in_order())
         raise UnusableError(f"nothing is simulated: {args.scenario} has errors")
+    if args.demo:  # what the file does not say of a provider, its fake does
+        return msgspec.structs.replace(scenario, providers={**_of_fakes().providers, **scenario.providers})
     return scenario
 
 
@@ -300,6 +308,8 @@ def _print_figures(report: Report, names: Sequence[str]) -> None:
             rows.append((one.name, *told) if len(report.runs) > 1 else told)
     heads = ("FIGURE", "VALUE", "95 % CONFIDENCE")
     print_table(("RUN", *heads) if len(report.runs) > 1 else heads, rows)
+    for target in report.targets:
+        print(target.told)
 
 
 def _flat(report: Report) -> dict[str, Any]:
