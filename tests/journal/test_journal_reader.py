@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,19 @@ def test_files_that_were_written_lately(tmp_path: Path) -> None:
         at = time.time() - age
         os.utime(path, (at, at))
     assert [path.name for path in sorted(recent(tmp_path, 600))] == ["requests-0.journal", "requests-1.journal"]
+
+
+def test_a_look_ends_though_records_are_written_as_fast_as_they_are_read(tmp_path: Path) -> None:
+    """Who waits for what is there now (a budget for its past) must not wait for all that is to come."""
+    reader = Reader(tmp_path)
+    seen: list[str] = []
+    path = file_of(tmp_path, 0)
+    file_of(tmp_path, 1000, name="requests-2.journal")
+    for batch in islice(reader.beyond({}), 10):
+        seen.extend(record.id for record in batch.records)
+        with path.open("ab") as stream:
+            stream.write(encode(numbered(len(seen)), SALT))
+    assert seen == ["r0", "r1000"]
 
 
 async def test_what_is_read_while_it_is_written_comes_once_and_in_order(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ It knows files, offsets and frames. It must not know who reads, nor where a read
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -38,10 +39,11 @@ class Reader:
         """What lies behind `positions` (offsets by file name; a file that is not in it is new), in files' order.
 
         A file's batches follow on each other. One whose end is torn or still being written ends at its last whole
-        frame. Raises OSError.
+        frame. What is written meanwhile may be left to the next look, so that each look ends, however much is written.
+        Raises OSError.
         """
-        for path in sorted(self._folder.glob(PATTERN)):
-            yield from batches(path, positions.get(path.name, 0))
+        for name, size in sorted(self.sizes().items()):
+            yield from batches(self._folder / name, positions.get(name, 0), size)
 
     def behind(self, positions: Mapping[str, int]) -> int:
         """How many bytes of the journals lie behind `positions`."""
@@ -74,9 +76,9 @@ def recent(folder: Path, seconds: float) -> list[Path]:
     return [path for at, path in found if at >= newest - seconds]
 
 
-def batches(path: Path, start: int = 0) -> Iterator[Batch]:
-    """What a file has behind `start`. Nothing where it was deleted meanwhile. Raises OSError."""
-    while batch := _batch(path, start):
+def batches(path: Path, start: int = 0, size: float = inf) -> Iterator[Batch]:
+    """What a file has behind `start`, `size` being known of it. Nothing where it was deleted. Raises OSError."""
+    while start < size and (batch := _batch(path, start)):
         yield batch
         start = batch.end
 
