@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from tests.gateway.gateway_harness import KEY, PROVIDER_KEY, Gateway, gateway, known_keys, request_bytes, until
 
-from fairlead.canonical.limits import DOLLAR, MONTH, SECOND, Limit, Verdict
+from fairlead.canonical.limits import DOLLAR, MONTH, SECOND, Demand, Granted, Limit, Standing, Verdict
 from fairlead.canonical.tenants import Scoped, Tenant, Tier, VirtualKey
 from fairlead.canonical.usage import Price
 from fairlead.fakes import Script
@@ -412,3 +413,21 @@ async def test_who_waits_for_a_budgets_past_looks_ever_less_often(
         answer = await gate.chat(max_tokens=10)
         assert (answer.status, answer.error["code"]) == (503, "ledger_unavailable")
         assert looks < 20
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_whose_past_nobody_tells_goes_on_with_this_machines_share_unless_strict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strict: bool
+) -> None:
+    snapshot = of_tenant(budget(1), strict=strict)
+    async with gateway(tmp_path, facts={"price": PRICE}, snapshot=snapshot) as gate:
+
+        async def alone(hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
+            del hold, note
+            return Granted(tuple(Standing(1, 0) for _ in demands), 0)
+
+        monkeypatch.setattr(gate.state, "reserve_alone", alone)
+        monkeypatch.setattr(gate.world.holds, "_tell", lambda _: None)
+        monkeypatch.setattr("fairlead.gateway.holds.SEEDING", 0.02)
+        answer = await gate.chat(max_tokens=10)
+        assert answer.status == (503 if strict else 200)

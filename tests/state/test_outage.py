@@ -163,6 +163,29 @@ async def test_a_server_that_comes_back_empty_is_told_the_past_and_nothing_is_ch
     assert [standing.remaining for standing in await shared.standings([BUDGET])] == [40]
 
 
+@pytest.mark.parametrize(("spent_before", "left"), [(25, 100 - 60), (0, 100 - 25)])
+async def test_whose_past_nobody_tells_goes_on_with_this_machines_share_and_is_charged_once(
+    guarded: Guarded, shared: ValkeyState, own_server: Valkey, spent_before: int, left: int
+) -> None:
+    """The server came back empty. The past that it is told late has what was settled before, and lacks the rest."""
+    with own_server.client() as client:
+        client.flushall()
+    demands = (Demand(BUDGET, FLOAT),)
+    assert await ask(guarded, "h0", *demands) == Unseeded(BUDGET)
+    granted = await guarded.reserve_alone("h1", demands, b"")
+    assert isinstance(granted, Granted)
+    assert isinstance(await guarded.reserve_alone("h2", demands, b""), Denied)
+    end = settlement("h1", demands, granted, 25)
+    if spent_before:
+        await guarded.settle([end])
+        assert await shared.seed(Spending(BUDGET, ((granted.since, 60),)))
+    else:
+        assert await shared.seed(Spending(BUDGET, ()))
+        await guarded.settle([end])
+    await eventually_left(shared, left)
+    assert not guarded.trouble
+
+
 async def test_what_is_spent_here_after_a_budget_was_told_its_past_is_charged(
     guarded: Guarded, shared: ValkeyState, own_server: Valkey
 ) -> None:

@@ -137,7 +137,10 @@ class Holds:
         return verdict
 
     async def _weighed(self, name: str, demands: tuple[Demand, ...], note: bytes, *, strict: bool) -> Verdict:
-        """The state's verdict. Where a budget has no past, the control process is asked for it until it is there."""
+        """The state's verdict. Where a budget has no past, the control process is asked for it until it is there.
+
+        Who is not strict goes on without it then, on what this machine allows by itself.
+        """
         verdict = await self.state.reserve(name, demands, note, strict=strict)
         if not isinstance(verdict, Unseeded):
             return verdict
@@ -149,6 +152,8 @@ class Holds:
             await asyncio.sleep(pause)
             pause = min(2 * pause, SEED_POLL_MOST)
             verdict = await self.state.reserve(name, demands, note, strict=strict)
+        if isinstance(verdict, Unseeded) and not strict:
+            return await self.state.reserve_alone(name, demands, note)
         return verdict
 
     def _alert(self, demands: Sequence[Demand], granted: Granted) -> None:

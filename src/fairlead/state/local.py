@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import lmdb
 import msgspec
 
-from fairlead.canonical.limits import DAY, Demand, Rule, Standing, Unseeded, Verdict
+from fairlead.canonical.limits import DAY, Demand, Rule, Standing, Unavailable, Unseeded, Verdict
 from fairlead.policy import holds
 from fairlead.policy.budget import BUDGETS, seeded
 from fairlead.policy.limits import State
@@ -68,6 +68,10 @@ class LocalState:
                 return self._reserve(txn, self._clock(), hold, demands, note)
         except lmdb.Error as error:
             raise self._unusable(error) from None
+
+    async def reserve_alone(self, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
+        del hold, demands, note
+        return Unavailable()
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         return self.settle_now(settlements)

@@ -111,7 +111,23 @@ class Guarded:
                 self._fall(error)
                 # It may be held there all the same: the answer was lost, or comes too late.
                 self._owed.append(Settlement(Hold(hold, tuple(demands), 0), (0,) * len(demands)))
-        return Unavailable() if strict else await self._reserve_here(hold, demands, note)
+        return Unavailable() if strict else await self.reserve_alone(hold, demands, note)
+
+    async def reserve_alone(self, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
+        smaller = tuple(Demand(self._divided(demand.rule), demand.amount) for demand in demands)
+        verdict: Verdict = Unavailable()
+        try:
+            for _ in range(1 + len(smaller)):
+                verdict = await self._stand_in.reserve(hold, smaller, note)
+                if not isinstance(verdict, Unseeded):
+                    break
+                await self._stand_in.seed(Spending(verdict.rule, ()))  # a float of its own begins
+        except StateError as error:
+            log.error("state_stand_in_failed", extra={"reason": str(error)})
+            return Unavailable()
+        if isinstance(verdict, Granted):
+            self._here[hold] = smaller
+        return verdict
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """Of holds that lie in the shared state while it cannot be reached, it tells that they were there."""
@@ -172,22 +188,6 @@ class Guarded:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._shared.close()
         await self._stand_in.close()
-
-    async def _reserve_here(self, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
-        smaller = tuple(Demand(self._divided(demand.rule), demand.amount) for demand in demands)
-        verdict: Verdict = Unavailable()
-        try:
-            for _ in range(1 + len(smaller)):
-                verdict = await self._stand_in.reserve(hold, smaller, note)
-                if not isinstance(verdict, Unseeded):
-                    break
-                await self._stand_in.seed(Spending(verdict.rule, ()))  # a float of its own begins
-        except StateError as error:
-            log.error("state_stand_in_failed", extra={"reason": str(error)})
-            return Unavailable()
-        if isinstance(verdict, Granted):
-            self._here[hold] = smaller
-        return verdict
 
     async def _settle_here(self, settlements: list[Settlement]) -> list[bool]:
         as_held = [

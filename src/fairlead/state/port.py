@@ -68,6 +68,13 @@ class State(Protocol):
         """
         ...
 
+    async def reserve_alone(self, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
+        """What this machine allows by itself, for where nobody tells a budget's past in time.
+
+        An engine that has no stand-in answers `Unavailable`.
+        """
+        ...
+
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         """Settles each hold that is still there; tells which those were."""
         ...

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.canonical.limits import Demand, Denied, Granted, Rule, Standing, Unseeded, Verdict
+from fairlead.canonical.limits import Demand, Denied, Granted, Rule, Standing, Unavailable, Unseeded, Verdict
 from fairlead.state.port import CLAIM, LEASE, Hold, Overdue, Settlement, Spending, StateError
 from fairlead.state.records import decode_record, encode_record, overdue
 from fairlead.state.valkey_line import Line, Refusal, Word
@@ -60,6 +60,10 @@ class ValkeyState:
             # Whoever asked has gone away and cannot settle it: its end follows it over the same connection.
             self._in_background(self._release(hold, demands))
             raise
+
+    async def reserve_alone(self, hold: str, demands: Sequence[Demand], note: bytes) -> Verdict:
+        del hold, demands, note
+        return Unavailable()
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         if self._nodes.map is None:
