@@ -1,4 +1,4 @@
-"""At which load to migrate, and to which gateway."""
+"""At which load to migrate, and to which gateway. It must not know how the points are made."""
 
 import msgspec
 
@@ -47,9 +47,12 @@ def _ceiling(gateway: Gateway, way: Way) -> Reason | None:
 
 
 def _steps(needs: Needs, facts: Facts, rules: Rules) -> list[int]:
-    """The loads at which a gateway takes one more core, as long as that costs points, or reaches its ceiling."""
+    """The loads at which a gateway takes one more core, as long as that costs points, or reaches its ceiling.
+
+    0 is one: who leads while no load is told may be overtaken at the first request.
+    """
     cores = max((int(merit.most / merit.points) for merit in rules.merits if merit.kind == "cores"), default=0)
-    found: set[int] = set()
+    found = {0}
     for gateway in facts.gateways.values():
         for way in gateway.ways():
             for name, times in (("per_core", cores), ("ceiling", 1)):

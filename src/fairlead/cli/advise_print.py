@@ -1,4 +1,7 @@
-"""Advice for people: who leads and why, who is out, what would change it, and when to move on."""
+"""Advice for people: who leads and why, who is out, what would change it, and when to move on.
+
+It must not decide anything: all that it says is in the advice.
+"""
 
 import textwrap
 from collections.abc import Iterable
@@ -74,6 +77,9 @@ def _print_migration(migration: Migration | None, facts: Facts) -> None:
         _item("at no load that the facts speak of")
         return
     title = facts.gateways[migration.gateway].title
+    if not migration.above_rps:
+        _item(f"at any load, told by --rps, to {facts.gateways[migration.to].title} ({migration.because})")
+        return
     above = f"above {migration.above_rps:,} requests/s"
     if migration.to:
         _item(f"{above} to {facts.gateways[migration.to].title} ({migration.because})")
