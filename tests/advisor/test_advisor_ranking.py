@@ -14,11 +14,11 @@ FACTS, RULES = tables()
 
 
 def some(name: str) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.lists(st.sampled_from(choices(name, RULES, FACTS)), max_size=2, unique=True).map(tuple)
+    return st.lists(st.sampled_from([*choices(name, RULES, FACTS)]), max_size=2, unique=True).map(tuple)
 
 
 def one(name: str) -> st.SearchStrategy[str | None]:
-    return st.none() | st.sampled_from(choices(name, RULES, FACTS))
+    return st.none() | st.sampled_from([*choices(name, RULES, FACTS)])
 
 
 NEEDS = st.builds(

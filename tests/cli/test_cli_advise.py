@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,10 @@ Capture = pytest.CaptureFixture[str]
 
 
 @contextmanager
-def typing(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def typing(text: str | bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Somebody at a terminal who types the text."""
     ours, theirs = os.openpty()
-    os.write(ours, text.encode())
+    os.write(ours, text.encode() if isinstance(text, str) else text)
     with open(theirs) as terminal, monkeypatch.context() as patch:
         patch.setattr(sys, "stdin", terminal)
         yield
@@ -38,13 +39,22 @@ def typing(text: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("--ttft-p99 0", "--ttft-p99 0: must be a number above 0, such as --ttft-p99 300"),
         ("--ttft-p99 9 --baseline -1", "--baseline -1: must be a number from 0 up, such as --baseline 300"),
         ("--baseline 300", "--baseline 300: says nothing without --ttft-p99; give both or neither"),
-        ("--ops selfhosted", "--ops selfhosted: must be among self-hosted, hybrid, managed; did you"),
+        ("--rps 1,5", "--rps 1,5: must be a number above 0, such as --rps 200"),
+        ("--rps 200ms", "--rps 200ms: must be a number above 0, such as --rps 200"),
+        ("--rps 1e999", "--rps 1e999: must be a number above 0, such as --rps 200"),
+        ("--rps ''", "--rps '': must be a number above 0, such as --rps 200"),
+        ("--ops ''", "--ops '': must be among self-hosted, hybrid, managed"),
+        ("--require ''", "--require '': names nothing; leave it out, or name some of pii, jailbreak, topics"),
+        ("--require ' , '", "--require ' , ': names nothing; leave it out, or name some of pii, jailbreak, topics"),
+        ("--among ,", "--among ,: names nothing; leave it out, or name some of fairlead, litellm, portkey, kong"),
+        ("--among 'Kong Gate'", "--among 'Kong Gate': must be among fairlead, litellm, portkey, kong, bifrost"),
+        ("--ops selfhost", "--ops selfhost: must be among self-hosted, hybrid, managed; did you mean 'self-hosted'?"),
         ("--compliance hipaa,sox", "--compliance sox: must be among hipaa, gdpr, soc2, iso27001"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("json_too", [False, True])
 def test_a_mistake_is_one_sentence(flags: str, said: str, json_too: bool, capsys: Capture) -> None:
-    assert main(["advise", *flags.split(), *(["--json"] if json_too else [])]) == 1
+    assert main(["advise", *shlex.split(flags), *(["--json"] if json_too else [])]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith(f"fairlead advise: {said}")
@@ -135,7 +145,60 @@ def test_without_a_terminal_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, ca
     assert err == ""
 
 
-@pytest.mark.parametrize("name", ["ops", "data", "compliance", "require", "stack"])
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        ("--among 'LiteLLM, Kong AI Gateway'", "--among litellm,kong"),
+        ("--compliance 'HIPAA,SOC 2,iso-27001'", "--compliance hipaa,soc2,iso27001"),
+        ("--require 'PII redaction,Audit Log,hard_budgets,pii'", "--require pii,audit,hard-budgets"),
+        ("--ops 'Self hosted' --stack Python", "--ops self-hosted --stack python"),
+        ("--rps 1,000", "--rps 1000"),
+        ("--rps '1,234,567 rps'", "--rps 1234567"),
+        ("--rps 1e3", "--rps 1000"),
+        ("--rps 0.1", "--rps 0.1"),
+        ("--ttft-p99 350.25MS --baseline 0.3s", "--ttft-p99 350.25 --baseline 300"),
+        ("--ttft-p99 5 --baseline 0", "--ttft-p99 5 --baseline 0"),
+    ],
+)
+def test_an_answer_may_be_written_as_people_write_and_is_printed_in_full(
+    flags: str, asked: str, capsys: Capture
+) -> None:
+    main(["advise", *shlex.split(flags), "--json"])
+    assert " ".join(json.loads(capsys.readouterr().out)["asked"]) == asked
+
+
+def test_what_is_left_of_a_budget_is_told_without_the_noise_of_floats(capsys: Capture) -> None:
+    main(["advise", "--ttft-p99", "1234567.3", "--baseline", "1234567.1"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "ms of the 0.2 that are left" in told
+
+
+def test_two_answers_that_exclude_each_other_are_told_at_once_and_asked_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    typed = "\nmanaged\non-premises\nself-hosted\non-premises\n\n\n200\n300\n\n\n\n\n"
+    with typing(typed, monkeypatch):
+        assert main(["advise"]) == 0
+    out, err = capsys.readouterr()
+    told = " ".join(err.split())
+    assert "Asked: --ops self-hosted --data on-premises." in out
+    for between, before in [
+        ("--ops managed and --data on-premises", "What must it comply with?"),
+        ("--ttft-p99 200 and --baseline 300", "What do you build on?"),
+    ]:
+        assert told.index(f"{between} exclude each other") < told.index(before)
+    assert [told.count(text) for text in ("Who is to run it?", "Where may prompts go?")] == [2, 2]
+
+
+def test_an_answer_that_is_no_text_is_asked_for_again(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    with typing(b"\xff\xfe\n300\n\n\n\n\n\n\n\n\n", monkeypatch):
+        assert main(["advise"]) == 0
+    out, err = capsys.readouterr()
+    assert "Asked: --rps 300." in out
+    assert "must be a number above 0" in err
+
+
+@pytest.mark.parametrize("name", ["ops", "data", "compliance", "require", "stack", "among"])
 def test_the_hint_of_a_question_has_exactly_the_answers_that_there_are(name: str) -> None:
     facts, rules = tables()
     hint = next(question.hint for question in QUESTIONS if question.name == name)
@@ -148,6 +211,7 @@ def test_the_hint_of_a_question_has_exactly_the_answers_that_there_are(name: str
     [
         ("--require hard-budgets,topics", 1, "No gateway fulfils all of it."),
         ("--require hard-budgets,topics", 1, "without --require topics: Fairlead leads"),
+        ("--free --among portkey --ops hybrid", 1, "Portkey: a licence or a paid plan for running it so"),
         ("--stack envoy", 0, "When to migrate: at no load that the facts speak of"),
         ("--among kong --ops self-hosted", 0, "above 11,800 requests/s none of these is shown to hold the load"),
         ("--among kong,cloudflare --ops managed --require topics", 0, "topics: the last other, Cloudflare AI Gateway"),

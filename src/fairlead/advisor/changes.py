@@ -1,11 +1,14 @@
-"""What would change the answer: the needs with one thing changed, and who leads then."""
+"""What would change the answer: the needs with one thing changed, and who leads then.
+
+It must not know why somebody leads: it asks the ranking.
+"""
 
 from collections.abc import Iterator
 
 import msgspec
 
 from fairlead.advisor.facts import Facts
-from fairlead.advisor.needs import Needs
+from fairlead.advisor.needs import Needs, spoken
 from fairlead.advisor.ranking import Ranked, rank
 from fairlead.advisor.rules import Rules
 
@@ -72,11 +75,11 @@ def _less(needs: Needs) -> Iterator[tuple[str, Needs]]:
 
 def _budget(needs: Needs, extra: float, facts: Facts, rules: Rules) -> Change:
     """Who would stay within a target that is over the baseline by so much."""
-    target = (needs.baseline or 0) + extra
+    target = round((needs.baseline or 0) + extra, 9)
     found = rank(msgspec.structs.replace(needs, ttft_p99=target), facts, rules)
     within = [one.title for one in found.ranked if any(each.rule == "latency" for each in one.reasons)]
     return Change(
-        change=f"--ttft-p99 {target:g}: {extra:g} ms for the gateway",
+        change=f"--ttft-p99 {spoken(target)}: {spoken(extra)} ms for the gateway",
         then=_name(found.leader),
         rule="latency",
         because=f"within it: {', '.join(within) or 'none that has a figure'}",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fairlead.advisor.facts import Facts
-from fairlead.advisor.needs import Needs
+from fairlead.advisor.needs import Needs, spoken
 from fairlead.advisor.rules import Rules
 
 
@@ -32,7 +32,7 @@ def _places(needs: Needs, rules: Rules) -> Iterator[Conflict]:
     if needs.ops is not None and needs.data is not None and apart(needs.ops, needs.data, rules):
         place = rules.data[needs.data]
         yield Conflict(
-            between=(f"--ops {needs.ops}", f"--data {needs.data}"),
+            between=(needs.said("ops"), needs.said("data")),
             reason=f"{rules.ops[needs.ops].why}; {place.why}",
             way_out=f"choose --ops {' or '.join(place.ways)}, or let prompts leave (--data anywhere)",
         )
@@ -41,13 +41,14 @@ def _places(needs: Needs, rules: Rules) -> Iterator[Conflict]:
 def _latencies(needs: Needs, facts: Facts, rules: Rules) -> Iterator[Conflict]:
     if needs.budget is None or needs.budget > 0:
         return
-    baseline, extra = needs.baseline or 0, max(rules.budget_examples)
+    extra = max(rules.budget_examples)
+    target = round((needs.baseline or 0) + extra, 9)
     caches = [one.title for one in facts.gateways.values() if any(one.has("cache", way) for way in one.ways())]
     yield Conflict(
-        between=(f"--ttft-p99 {needs.ttft_p99:g}", f"--baseline {baseline:g}"),
+        between=(needs.said("ttft_p99"), needs.said("baseline")),
         reason="the baseline alone takes the whole target, and a gateway adds to it, it never takes away: none can. "
         "Only an answer from a cache comes sooner, and the 99th percentile falls only where 99 of 100 requests hit. "
         f"With a cache: {', '.join(caches)}",
-        way_out=f"a target over the baseline, such as --ttft-p99 {baseline + extra:g}, leaves a gateway "
-        f"{extra:g} ms; or a faster model or provider",
+        way_out=f"a target over the baseline, such as --ttft-p99 {spoken(target)}, leaves a gateway "
+        f"{spoken(extra)} ms; or a faster model or provider",
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fairlead.advisor.facts import Fact, Gateway, Way
-from fairlead.advisor.needs import Needs
+from fairlead.advisor.needs import Needs, spoken
 from fairlead.advisor.rules import Place, Rules
 
 
@@ -109,10 +109,15 @@ def paid(checks: list[Check]) -> list[Fact]:
     return [check.fact for check in checks if check.passed and check.fact is not None and check.fact.paid]
 
 
+def charged(costs: list[Fact]) -> str:
+    """What is paid for, in words."""
+    return ", ".join(dict.fromkeys("running it so" if fact.name == "runs" else fact.title for fact in costs))
+
+
 def _licence(case: Case, checks: list[Check]) -> Iterator[Check]:
     if case.needs.free:
         costs = paid(checks)
-        reason = f"not free: {', '.join(fact.title for fact in costs)}" if costs else "free for what you ask"
+        reason = f"a licence or a paid plan for {charged(costs)}" if costs else "free for what you ask"
         yield Check(rule="licence", passed=not costs, reason=reason, fact=costs[0] if costs else None)
 
 
@@ -121,10 +126,10 @@ def _latency(case: Case) -> Iterator[Check]:
     if budget is None:
         return
     if budget <= 0:
-        reason = f"the baseline alone takes {case.needs.baseline:g} ms of {case.needs.ttft_p99:g}"
+        reason = f"the baseline alone takes {spoken(case.needs.baseline or 0)} ms of {spoken(case.needs.ttft_p99 or 0)}"
         yield Check(rule="latency", passed=False, reason=reason, fact=fact)
     elif adds is not None:
-        reason = f"adds {adds:g} ms of the {budget:g} that are left"
+        reason = f"adds {spoken(adds)} ms of the {spoken(budget)} that are left"
         yield Check(rule="latency", passed=adds <= budget, reason=reason, fact=fact)
 
 

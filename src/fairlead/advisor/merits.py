@@ -1,12 +1,16 @@
-"""How facts become points. Every point has a reason, and every reason its fact."""
+"""How facts become points. Every point has a reason, and every reason its fact.
+
+It must not know what is asked beyond what a rule's `when` names, nor how points make a ranking.
+"""
 
 from collections.abc import Callable, Iterator
 from math import ceil
 
 import msgspec
 
-from fairlead.advisor.demands import Case, Check, paid
+from fairlead.advisor.demands import Case, Check, charged, paid
 from fairlead.advisor.facts import Fact, Value
+from fairlead.advisor.needs import spoken
 from fairlead.advisor.rules import Merit
 
 
@@ -96,8 +100,7 @@ def _scaled(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
 def _licence(merit: Merit, _: Case, checks: list[Check]) -> Iterator[Reason]:
     costs = paid(checks)
     if costs:
-        names = ", ".join(dict.fromkeys("running it so" if fact.name == "runs" else fact.title for fact in costs))
-        yield reason(merit.rule, merit.points, f"a licence or a paid plan for {names}", costs[0])
+        yield reason(merit.rule, merit.points, f"a licence or a paid plan for {charged(costs)}", costs[0])
 
 
 def _features(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
@@ -124,7 +127,7 @@ def _share(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
     if adds is None:
         yield reason(merit.rule, merit.unknown, "no source says what it adds: measure it first", None)
     elif budget:
-        text = f"adds {adds:g} ms of the {budget:g} that are left"
+        text = f"adds {spoken(adds)} ms of the {spoken(budget)} that are left"
         yield reason(merit.rule, merit.points * (1 - adds / budget), text, case.fact(merit.fact))
 
 

@@ -22,7 +22,7 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def budget(self) -> float | None:
         """How many milliseconds a gateway may add to the time to first token; None: nobody asked."""
-        return None if self.ttft_p99 is None else self.ttft_p99 - (self.baseline or 0)
+        return None if self.ttft_p99 is None else round(self.ttft_p99 - (self.baseline or 0), 9)
 
     def features(self, rules: Rules) -> tuple[str, ...]:
         """What is required, and what the compliance asked for brings with it."""
@@ -31,17 +31,24 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
 
     def flags(self) -> list[str]:
         """The needs as the command line says them, one flag with its value in each."""
-        found = []
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if value is None or value == () or value is False:
-                continue
-            flag = f"--{name.replace('_', '-')}"
-            found.append(flag if value is True else f"{flag} {_spoken(value)}")
-        return found
+        return [self.said(name) for name in self.__struct_fields__ if not _is_open(getattr(self, name))]
+
+    def said(self, name: str) -> str:
+        """One need as the command line says it."""
+        flag, value = f"--{name.replace('_', '-')}", getattr(self, name)
+        return flag if value is True else f"{flag} {_spoken(value)}"
 
 
-def _spoken(value: object) -> str:
+def spoken(number: float) -> str:
+    """The number with all its digits, as one would type it: 300, 1234567, 0.48."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def _is_open(value: object) -> bool:
+    return value is None or value is False or value == ()  # not 0, which is a baseline
+
+
+def _spoken(value: tuple[str, ...] | float | str) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return value if isinstance(value, str) else spoken(value)

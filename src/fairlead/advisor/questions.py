@@ -44,5 +44,11 @@ QUESTIONS = (
         "stack", "LIST", "What do you build on?", "python, javascript, go, kubernetes, envoy, kong, cloudflare, vercel"
     ),
     Question("free", "", "Only what costs nothing to license?", "yes or no"),
-    Question("among", "LIST", "Between which gateways are you choosing?", "their names, such as litellm,kong"),
+    Question(
+        "among",
+        "LIST",
+        "Between which gateways are you choosing?",
+        "fairlead, litellm, portkey, kong, bifrost, cloudflare, vercel, helicone, envoy, agentgateway, openrouter, "
+        "tensorzero",
+    ),
 )

@@ -1,8 +1,13 @@
-"""From answers as they were typed to needs: each mistake is one sentence with the flag, the value and the way out."""
+"""From answers as they were typed to needs: each mistake is one sentence with the flag, the value and the way out.
+
+It must not know whether flags or a terminal brought them, nor what follows from them.
+"""
 
 import argparse
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,28 +19,37 @@ from fairlead.cli.advise_arguments import advise as add_arguments
 
 ABOVE_ZERO = {"rps", "ttft_p99"}
 YES_OR_NO = {"yes": True, "y": True, "no": False, "n": False}
+NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:e\+?\d+)?)\s*([a-z/]*)", re.IGNORECASE)
+UNITS = {"N": {"": 1, "rps": 1, "/s": 1}, "MS": {"": 1, "ms": 1, "s": 1000}}
+"""What may follow a number, by the metavar of its question, and how many of the question's own unit it is."""
 
 
 def needs_of(flags: Sequence[str], rules: Rules, facts: Facts) -> Needs:
     """The needs that flags state. Raises ValueError with one line for each mistake."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    return needs_from(vars(parser.parse_args(flags)), rules, facts)
+    return needs_from(given(vars(parser.parse_args(flags))), rules, facts)
 
 
-def needs_from(answers: Mapping[str, Any], rules: Rules, facts: Facts) -> Needs:
-    """The needs that answers by name state; None and "" are no answer. Raises ValueError, one line for each mistake."""
+def given(arguments: Mapping[str, Any]) -> dict[str, str | bool]:
+    """The answers among the arguments of a command line: the flags that stand there, even with nothing in them."""
+    found = {question.name: arguments[question.name] for question in QUESTIONS}
+    return {name: answer for name, answer in found.items() if answer is not None and answer is not False}
+
+
+def needs_from(answers: Mapping[str, str | bool], rules: Rules, facts: Facts) -> Needs:
+    """The needs that answers by name state. Raises ValueError with one line for each mistake."""
     read: dict[str, Any] = {}
     mistakes = []
     for question in QUESTIONS:
-        answer = answers.get(question.name)
-        if not answer:
+        if question.name not in answers:
             continue
+        answer = answers[question.name]
         try:
             read[question.name] = answer_to(question, answer, rules, facts)
         except ValueError as error:
             mistakes.append(str(error))
-        if question.after and not answers.get(question.after):
+        if question.after and question.after not in answers:
             other = question.after.replace("_", "-")
             mistakes.append(f"{question.flag} {answer}: says nothing without --{other}; give both or neither")
     if mistakes:
@@ -48,27 +62,29 @@ def answer_to(question: Question, answer: str | bool, rules: Rules, facts: Facts
     if isinstance(answer, bool):
         return answer
     if not question.metavar:
-        return _yes_or_no(question, answer.strip().lower())
-    if question.metavar in ("N", "MS"):
-        return _number(question, answer)
+        return _yes_or_no(question, answer.strip())
+    if question.metavar in UNITS:
+        return _number(question, answer.strip())
     allowed = choices(question.name, rules, facts)
     if question.metavar != "LIST":
         return _choice(question, answer.strip(), allowed)
-    parts = dict.fromkeys(part.strip() for part in answer.split(",") if part.strip())
-    return tuple(_choice(question, part, allowed) for part in parts)
+    parts = [part.strip() for part in answer.split(",") if part.strip()]
+    if not parts:
+        raise _mistake(question, answer, f"names nothing; leave it out, or name some of {', '.join(allowed)}")
+    return tuple(dict.fromkeys(_choice(question, part, allowed) for part in parts))
 
 
-def choices(name: str, rules: Rules, facts: Facts) -> list[str]:
-    """The answers that the tables know to a question that has some."""
-    known: dict[str, Iterable[str]] = {
-        "ops": rules.ops,
-        "data": rules.data,
-        "compliance": rules.compliance,
-        "require": rules.features,
-        "among": facts.gateways,
-        "stack": _stacks(facts),
+def choices(name: str, rules: Rules, facts: Facts) -> dict[str, str]:
+    """The answers that the tables know to a question that has some, and what each is called."""
+    known = {
+        "ops": {ops: ops for ops in rules.ops},
+        "data": {data: data for data in rules.data},
+        "compliance": {law: place.title for law, place in rules.compliance.items()},
+        "require": {feature: facts.titles[fact] for feature, fact in rules.features.items()},
+        "stack": {part: part for part in _stacks(facts)},
+        "among": {one.id: one.title for one in facts.gateways.values()},
     }
-    return list(known[name])
+    return known[name]
 
 
 def _stacks(facts: Facts) -> list[str]:
@@ -77,26 +93,37 @@ def _stacks(facts: Facts) -> list[str]:
 
 
 def _yes_or_no(question: Question, answer: str) -> bool:
-    if answer not in YES_OR_NO:
-        raise ValueError(f"{question.flag} {answer}: must be yes or no")
-    return YES_OR_NO[answer]
+    if answer.lower() not in YES_OR_NO:
+        raise _mistake(question, answer, "must be yes or no")
+    return YES_OR_NO[answer.lower()]
 
 
 def _number(question: Question, answer: str) -> float:
     least = "a number above 0" if question.name in ABOVE_ZERO else "a number from 0 up"
-    try:
-        number = float(answer)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or number < 0 or (number == 0 and question.name in ABOVE_ZERO):
+    units = UNITS[question.metavar]
+    written = NUMBER.fullmatch(answer)
+    number = math.inf
+    if written is not None and written[2].lower() in units:
+        number = float(written[1].replace(",", "")) * units[written[2].lower()]
+    if not math.isfinite(number) or (number == 0 and question.name in ABOVE_ZERO):
         example = "200" if question.name == "rps" else "300"
-        raise ValueError(f"{question.flag} {answer}: must be {least}, such as {question.flag} {example}")
+        raise _mistake(question, answer, f"must be {least}, such as {question.flag} {example}")
     return number
 
 
-def _choice(question: Question, answer: str, allowed: list[str]) -> str:
-    if answer in allowed:
-        return answer
-    close = get_close_matches(answer, allowed, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"{question.flag} {answer}: must be among {', '.join(allowed)}{hint}")
+def _choice(question: Question, answer: str, allowed: Mapping[str, str]) -> str:
+    """The choice that is meant: by its name or by what it is called, in any case, hyphens and blanks aside."""
+    meant = {_bare(word): name for name, title in allowed.items() for word in (title, name)}
+    if _bare(answer) in meant:
+        return meant[_bare(answer)]
+    close = get_close_matches(_bare(answer), meant, n=1)
+    hint = f"; did you mean {meant[close[0]]!r}?" if close else ""
+    raise _mistake(question, answer, f"must be among {', '.join(allowed)}{hint}")
+
+
+def _bare(word: str) -> str:
+    return re.sub(r"[\W_]", "", word.casefold())
+
+
+def _mistake(question: Question, answer: str, sentence: str) -> ValueError:
+    return ValueError(f"{question.flag} {shlex.quote(answer)}: {sentence}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from fairlead.advisor.advise import Advice
 from fairlead.advisor.changes import Change
+from fairlead.advisor.conflicts import Conflict
 from fairlead.advisor.facts import Facts
 from fairlead.advisor.merits import Reason
 from fairlead.advisor.migration import Migration
@@ -23,8 +24,8 @@ def print_advice(advice: Advice, facts: Facts) -> None:
     _wrapped(f"Asked: {asked}. Facts of {advice.facts}.")
     for conflict in advice.conflicts:
         print()
-        _wrapped(f"{conflict.between[0]} and {conflict.between[1]} exclude each other: {conflict.reason}.")
-        _wrapped(f"The way out: {conflict.way_out}.")
+        for line in exclusion(conflict):
+            print(line)
     if advice.ranking:
         _print_ranking(advice.ranking)
     elif not advice.conflicts:
@@ -34,6 +35,13 @@ def print_advice(advice: Advice, facts: Facts) -> None:
     _print_changes(advice.would_change, facts)
     if advice.ranking:
         _print_migration(advice.migration, facts)
+
+
+def exclusion(conflict: Conflict) -> list[str]:
+    """Which two exclude each other, why, and the way out, as lines that fit a terminal."""
+    first, second = conflict.between
+    texts = (f"{first} and {second} exclude each other: {conflict.reason}.", f"The way out: {conflict.way_out}.")
+    return [line for text in texts for line in _filled(text).splitlines()]
 
 
 def _print_ranking(ranking: list[Ranked]) -> None:
@@ -77,10 +85,7 @@ def _print_migration(migration: Migration | None, facts: Facts) -> None:
         _item("at no load that the facts speak of")
         return
     title = facts.gateways[migration.gateway].title
-    if not migration.above_rps:
-        _item(f"at any load, told by --rps, to {facts.gateways[migration.to].title} ({migration.because})")
-        return
-    above = f"above {migration.above_rps:,} requests/s"
+    above = f"above {migration.above_rps:,} requests/s" if migration.above_rps else "at any load, once --rps tells one,"
     if migration.to:
         _item(f"{above} to {facts.gateways[migration.to].title} ({migration.because})")
     else:
@@ -95,13 +100,15 @@ def _item(text: str) -> None:
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> None:
-    print(
-        textwrap.fill(
-            text,
-            WIDTH,
-            initial_indent=first,
-            subsequent_indent=rest,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    print(_filled(text, first, rest))
+
+
+def _filled(text: str, first: str = "", rest: str = "") -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
