@@ -1,6 +1,7 @@
-"""Writes what follows from tables and code: the advisor's skill, and what the commands in the documentation print.
+"""Writes what follows from bench, tables and code: our own figures among the advisor's facts, the advisor's skill, and
+what the commands in the documentation print.
 
-`make answers`. A test holds all of it against what is printed today.
+`make answers`. Tests hold all of it against what is published and printed today.
 """
 
 import io
@@ -15,6 +16,8 @@ from fairlead.cli import main
 from fairlead.cli.advise import tables
 
 ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+FACTS = ROOT / "src" / "fairlead" / "advisor" / "facts.toml"
 SKILL = ROOT / "outputs" / "skill-gateway-picker.md"
 PAGES = [ROOT / "docs" / "advisor.md", ROOT / "docs" / "simulator.md"]
 EXAMPLES = {
@@ -29,6 +32,33 @@ BLOCK = re.compile(
 """A command, which may go on after a backslash at the end of a line, and what it printed."""
 WIDTH = "100"
 """Columns of the terminal that the pages show."""
+PUBLISHED = {
+    "per_core": "requests/s on one core, 64 connections",
+    "ceiling": "requests/s on one core, 64 connections",
+    "overhead": "added time to first text, p99, one connection",
+}
+"""Facts about ourselves, and the row of the bench block that each repeats."""
+
+
+def measured(facts: str, readme: str) -> str:
+    """The table of facts with our own figures as the bench block publishes them, and no older than that."""
+    day, commit = _found(r"^Measured on ([\d-]+), commit `(\w+)`", readme)
+    (version,) = _found(r'^version = "(.*)"', facts)
+    facts = facts.replace(f'version = "{version}"', f'version = "{max(version, day)}"')
+    source = f'fairlead-bench = {{ url = "bench/results/{day}-{commit}.md", date = {day}, speaker = "fairlead" }}'
+    facts = re.sub(r"^fairlead-bench = .*$", source, facts, flags=re.MULTILINE)
+    for name, row in PUBLISHED.items():
+        (figure,) = _found(rf"^\| {re.escape(row)} \| ([\d,.]+) ", readme)
+        ours = re.compile(rf'(name = "{name}", value = )[\d.]+(, source = "fairlead-bench")')
+        facts = ours.sub(rf"\g<1>{figure.replace(',', '')}\2", facts)
+    return facts
+
+
+def _found(pattern: str, text: str) -> tuple[str, ...]:
+    match = re.search(pattern, text, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"nothing like {pattern!r}: has what `bench/run.py --update-docs` writes changed?")
+    return match.groups()
 
 
 def answered(command: str) -> str:
@@ -58,6 +88,7 @@ def refreshed(page: str) -> str:
 
 
 if __name__ == "__main__":
+    FACTS.write_text(measured(FACTS.read_text(encoding="utf-8"), README.read_text(encoding="utf-8")), encoding="utf-8")
     SKILL.write_text(skill_text(), encoding="utf-8")
     for page in PAGES:
         page.write_text(refreshed(page.read_text(encoding="utf-8")), encoding="utf-8")

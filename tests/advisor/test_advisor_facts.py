@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tools.answers import FACTS, measured
 
 from fairlead import __version__
 from fairlead.advisor.facts import WAYS, Fact, parse
@@ -12,6 +13,8 @@ from fairlead.cli.advise import tables
 
 ROOT = Path(__file__).parents[2]
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BENCH = README[README.index("<!-- bench:begin -->") : README.index("<!-- bench:end -->")]
 OURS = tables()[0].gateways["fairlead"]
 TABLE = """
 version = "2026-11-27"
@@ -34,6 +37,12 @@ def ours(name: str) -> Fact:
     fact = OURS.fact(name, "self-hosted")
     assert fact is not None
     return fact
+
+
+def published(row: str, text: str) -> float:
+    found = re.search(rf"^\| {re.escape(row)} \| ([0-9,.]+) ", text, re.MULTILINE)
+    assert found is not None
+    return float(found[1].replace(",", ""))
 
 
 def test_a_fact_stands_by_itself() -> None:
@@ -90,9 +99,37 @@ def test_every_page_is_public_and_our_own_files_are_there() -> None:
 
 
 def test_our_figures_are_those_of_the_bench() -> None:
-    report = (ROOT / ours("per_core").source).read_text(encoding="utf-8")
-    assert f"| requests/s on one core, 64 connections | {ours('per_core').value:,} /s |" in report
-    assert f"| added time to first text, p99, one connection | {ours('overhead').value} ms |" in report
+    """What README publishes now, and the report that it is from: run `make answers` after the bench."""
+    source = ROOT / ours("per_core").source
+    head = re.search(r"^Measured on (.*), commit `(.*?)`", BENCH, re.MULTILINE)
+    assert head is not None
+    assert (f"{head[1]}-{head[2]}.md", head[1]) == (source.name, ours("per_core").date.isoformat())
+    for text in (BENCH, source.read_text(encoding="utf-8")):
+        assert published("requests/s on one core, 64 connections", text) == ours("per_core").value
+        assert published("added time to first text, p99, one connection", text) == ours("overhead").value
+    assert ours("ceiling").value == ours("per_core").value
+    assert {ours(name).source for name in ("per_core", "ceiling", "overhead")} == {ours("per_core").source}
+
+
+def test_a_bench_that_is_published_anew_is_taken_over_whole() -> None:
+    """Better or worse, with its day, and the whole table is then as of that day at least."""
+    anew = (
+        "Measured on 2027-01-02, commit `0123456789`, on a machine\n"
+        "| requests/s on one core, 64 connections | 1,234 /s | 6,000 /s | **missed** |\n"
+        "| added time to first text, p99, one connection | 12 ms | 1 ms | **missed** |\n"
+    )
+    facts = parse(measured(FACTS.read_text(encoding="utf-8"), anew))
+    told = {fact.name: fact for fact in facts.gateways["fairlead"].facts}
+    assert (told["per_core"].value, told["ceiling"].value, told["overhead"].value) == (1234, 1234, 12)
+    assert told["overhead"].source == "bench/results/2027-01-02-0123456789.md"
+    assert told["overhead"].date.isoformat() == facts.version == "2027-01-02"
+    others = {name: gateway for name, gateway in tables()[0].gateways.items() if name != "fairlead"}
+    assert {name: gateway for name, gateway in facts.gateways.items() if name != "fairlead"} == others
+
+
+def test_a_bench_block_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match="update-docs"):
+        measured(FACTS.read_text(encoding="utf-8"), "Measured on 2027-01-02, commit `0123456789`, and no table")
 
 
 def test_our_providers_are_those_of_the_catalog() -> None:
