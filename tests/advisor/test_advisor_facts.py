@@ -62,12 +62,23 @@ def test_a_fact_stands_by_itself() -> None:
         ("[names]", 'more = {url = "x", date = 2026-11-27, speaker = "mine"}\n[names]', "sources of no fact: more"),
         ("facts = [", 'facts = [\n{name = "ceiling", value = 6, source = "seen"},', "2 facts 'ceiling'"),
         ('source = "seen"}', 'source = "seen", decides = true}', "without a reason"),
+        ('speaker = "mine"', 'speaker = "Mine"', "speaker 'Mine' of 'seen' must be among mine, rival, third party"),
     ],
 )
 def test_a_row_that_cannot_be_right_is_refused(was: str, becomes: str, said: str) -> None:
     assert was in TABLE
     with pytest.raises(ValueError, match=said):
         parse(TABLE.replace(was, becomes))
+
+
+@pytest.mark.parametrize(
+    ("speaker", "by"), [("mine", "vendor"), ("other", "rival"), ("rival", "rival"), ("third party", "third party")]
+)
+def test_a_fact_says_whose_claim_it_is(speaker: str, by: str) -> None:
+    table = (
+        TABLE.replace('speaker = "mine"', f'speaker = "{speaker}"') + '\n[gateways.other]\ntitle = "Other"\nfacts = []'
+    )
+    assert [fact.by for fact in parse(table).gateways["mine"].facts] == [by]
 
 
 def test_where_two_disagree_the_one_that_decides_counts() -> None:

@@ -101,7 +101,7 @@ def test_json_has_all_that_people_read(capsys: Capture) -> None:
     assert [one["gateway"] for one in advice["ranking"]] == ["litellm", "kong"]
     assert [(one["gateway"], one["rule"]) for one in advice["excluded"]] == [("vercel", "hosting")]
     assert advice["migration"]["to"] == "kong"
-    assert (advice["migration"]["above_rps"], advice["migration"]["planned_to"]) == (684, 1000)
+    assert (advice["migration"]["above_rps"], advice["migration"]["planned_to"]) == (760, 1000)
     for one in advice["ranking"]:
         assert {"gateway", "score", "rule", "reasons"} <= set(one)
         assert one["score"] == round(sum(reason["points"] for reason in one["reasons"]), 1)

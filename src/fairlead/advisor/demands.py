@@ -30,6 +30,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         """The figure that is known of it."""
         return self.gateway.number(name, self.way)
 
+    def allows(self, fact: Fact) -> bool:
+        """Whether texts may go where the fact needs them."""
+        return not fact.outside or self.needs.data is None or not self.rules.data[self.needs.data].inside
+
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What a demand says of a case, and the fact that it rests on; None: no source says."""
@@ -70,12 +74,12 @@ def _residency(case: Case) -> Iterator[Check]:
 def _features(case: Case) -> Iterator[Check]:
     for feature in case.needs.features(case.rules):
         fact = case.fact(case.rules.features[feature])
-        if fact is not None and fact.value:
-            yield Check(rule=feature, passed=True, reason=_said(fact), fact=fact)
+        if fact is None or not fact.value:
+            missing = _missing(case, case.rules.features[feature], fact)
+            yield Check(rule=feature, passed=False, reason=missing, fact=fact)
         else:
-            yield Check(
-                rule=feature, passed=False, reason=_missing(case, case.rules.features[feature], fact), fact=fact
-            )
+            leaves = "" if case.allows(fact) else ", for which texts leave your network"
+            yield Check(rule=feature, passed=not leaves, reason=_said(fact) + leaves, fact=fact)
 
 
 def _missing(case: Case, name: str, fact: Fact | None) -> str:

@@ -17,7 +17,8 @@ By = Literal["ours", "vendor", "rival", "third party"]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a fact is from. `speaker` is the gateway whose words they are, or "third party"."""
+    """Where a fact is from. `speaker` is the gateway whose words they are, "rival" for one that is not in the table, or
+    "third party"."""
 
     url: str
     date: date
@@ -39,6 +40,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     source: str
     ways: tuple[Way, ...] = WAYS
     paid: bool = False
+    outside: bool = False
+    """Texts go to another vendor's service for it."""
     note: str = ""
     decides: bool = False
     why: str = ""
@@ -56,6 +59,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     by: By
     ways: tuple[Way, ...]
     paid: bool
+    outside: bool
     note: str
     decides: bool
     why: str
@@ -112,7 +116,8 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def parse(text: str) -> Facts:
     """The facts that a TOML text holds.
 
-    Raises ValueError where a row is malformed or unsourced, or where rows disagree and none decides with a reason.
+    Raises ValueError where a row is malformed or unsourced, where nobody knows whose words it has, or where rows
+    disagree and none decides with a reason.
     """
     table = msgspec.convert(tomllib.loads(text), _Table)
     gateways = {}
@@ -121,6 +126,8 @@ def parse(text: str) -> Facts:
         gateways[name] = Gateway(id=name, title=product.title, facts=facts)
         for quarrel in _quarrels(gateways[name]):
             raise ValueError(f"{name}: {quarrel}")
+    for problem in _speakers(table):
+        raise ValueError(problem)
     unused = table.sources.keys() - {row.source for product in table.gateways.values() for row in product.facts}
     if unused:
         raise ValueError(f"sources of no fact: {', '.join(sorted(unused))}")
@@ -139,21 +146,30 @@ def _fact(gateway: str, row: Row, table: _Table) -> Fact:
         unit=name.unit,
         source=source.url,
         date=source.date,
-        by=_by(gateway, source.speaker, table),
+        by=_by(gateway, source.speaker),
         ways=row.ways,
         paid=row.paid,
+        outside=row.outside,
         note=row.note,
         decides=row.decides,
         why=row.why,
     )
 
 
-def _by(gateway: str, speaker: str, table: _Table) -> By:
+def _by(gateway: str, speaker: str) -> By:
     if speaker == "fairlead":
         return "ours"
     if speaker == gateway:
         return "vendor"
-    return "rival" if speaker in table.gateways else "third party"
+    return "third party" if speaker == "third party" else "rival"
+
+
+def _speakers(table: _Table) -> Iterator[str]:
+    """Whose words nobody knows."""
+    known = [*table.gateways, "rival", "third party"]
+    for name, source in table.sources.items():
+        if source.speaker not in known:
+            yield f"speaker {source.speaker!r} of {name!r} must be among {', '.join(known)}"
 
 
 def _quarrels(gateway: Gateway) -> Iterator[str]:

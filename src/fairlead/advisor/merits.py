@@ -106,7 +106,8 @@ def _licence(merit: Merit, _: Case, checks: list[Check]) -> Iterator[Reason]:
 def _features(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
     for feature, name in case.rules.features.items():
         fact = case.fact(name)
-        if fact is not None and fact.value and not fact.paid and feature not in case.needs.features(case.rules):
+        asked = feature in case.needs.features(case.rules)
+        if fact is not None and fact.value and not fact.paid and not asked and case.allows(fact):
             yield reason(merit.rule, merit.points, f"also has {fact.title}", fact)
 
 

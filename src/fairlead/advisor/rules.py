@@ -19,6 +19,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fact: str = ""
     needs: tuple[str, ...] = ()
     """Features that the demand brings with it."""
+    inside: bool = False
+    """No text may go to another vendor's service, a guardrail's included."""
     title: str = ""
 
 

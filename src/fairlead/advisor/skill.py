@@ -79,6 +79,8 @@ def _demands(facts: Facts, rules: Rules) -> Iterator[str]:
         brings = f", and {', '.join(place.needs)}" if place.needs else ""
         yield f"- {place.title or f'Data {name}'}: {demand}{brings}; {place.why}."
     yield f"- Each feature that is required ({', '.join(rules.features)}) is a yes below."
+    inside = " or ".join(name for name, place in rules.data.items() if place.inside)
+    yield f"- With data {inside}: nothing of all that is marked outside, since texts go there."
     yield "- With `--free`: nothing of all that is marked paid."
     yield "- Its P99 is no more than what the baseline leaves of the target; where that is unknown it stays."
     yield f"- Its ceiling is at least {rules.head_room:g} times the load; where that is unknown it stays."
@@ -137,7 +139,7 @@ def _offers(facts: Facts, rules: Rules) -> Iterator[str]:
         [(one.title, *(_over_ways(one, name) for name in names)) for one in facts.gateways.values()],
     )
     yield ""
-    yield "`?`: no source that we read says so, which fulfils no demand."
+    yield "`?`: no source that we read says so, which fulfils no demand. `outside`: by another vendor's service."
 
 
 def _over_ways(gateway: Gateway, name: str, times: float = 1) -> str:
@@ -153,7 +155,11 @@ def _said(fact: Fact | None, times: float = 1) -> str:
     if fact is None:
         return "?"
     word = _value(fact.value if isinstance(fact.value, bool | str | tuple) else fact.value * times)
-    return f"{word}, paid" if fact.paid else word
+    return word + _terms(fact)
+
+
+def _terms(fact: Fact) -> str:
+    return (", paid" if fact.paid else "") + (", outside" if fact.outside else "")
 
 
 def _value(value: object) -> str:
@@ -181,7 +187,6 @@ def _facts(facts: Facts) -> Iterator[str]:
 def _fact(fact: Fact) -> str:
     unit = "" if fact.unit in ("yes or no", "text", "word", "list", "count") else f" {fact.unit}"
     ways = "" if fact.ways == WAYS else f", {' and '.join(fact.ways)}"
-    paid = ", paid" if fact.paid else ""
     note = f" ({fact.note})" if fact.note else ""
     decides = f" **Decides**: {fact.why}." if fact.decides else ""
     said = (
@@ -189,7 +194,7 @@ def _fact(fact: Fact) -> str:
         if "://" in fact.source
         else f"{fact.by}, {fact.date}, `{fact.source}`"
     )
-    return f"- {fact.title}{ways}: {_value(fact.value)}{unit}{paid}{note}; {said}.{decides}"
+    return f"- {fact.title}{ways}: {_value(fact.value)}{unit}{_terms(fact)}{note}; {said}.{decides}"
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
