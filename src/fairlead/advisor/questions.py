@@ -1,6 +1,7 @@
 """What the advisor asks: one row is a flag, a question in a terminal and a question of the agent skill.
 
-It must not know the answers that there are; those are in the tables. It imports nothing that takes time.
+It must not read an answer, nor the tables; its hints name the answers that those know.
+It imports nothing that takes time.
 """
 
 from typing import NamedTuple

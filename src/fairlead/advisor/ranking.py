@@ -1,4 +1,7 @@
-"""Who is left after the hard demands, in which order, and which rule decided each place."""
+"""Who is left after the hard demands, in which order, and which rule decided each place.
+
+It must not know what a demand or a rule of the ranking looks at.
+"""
 
 import msgspec
 

@@ -1,4 +1,7 @@
-"""What `fairlead advise` takes on the command line. It imports nothing that takes time."""
+"""What `fairlead advise` takes on the command line.
+
+It must not read the answers. It imports nothing that takes time.
+"""
 
 import argparse
 
