@@ -7,12 +7,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
+from fairlead.advisor.advise import advise
+from fairlead.advisor.needs import Needs
 from fairlead.advisor.questions import QUESTIONS
 from fairlead.cli import main
 from fairlead.cli.advise import tables
 from fairlead.cli.advise_answers import choices
+from fairlead.cli.advise_print import print_advice
 
 Capture = pytest.CaptureFixture[str]
 
@@ -105,6 +109,17 @@ def test_json_has_all_that_people_read(capsys: Capture) -> None:
     for one in advice["ranking"]:
         assert {"gateway", "score", "rule", "reasons"} <= set(one)
         assert one["score"] == round(sum(reason["points"] for reason in one["reasons"]), 1)
+
+
+def test_a_leader_that_is_left_at_any_load_is_told_so(capsys: Capture) -> None:
+    facts, rules = tables()
+    advice = advise(Needs(ops="self-hosted", among=("litellm", "kong")), facts, rules)
+    assert advice.migration is not None
+    at_once = msgspec.structs.replace(advice.migration, above_rps=0)
+    print_advice(msgspec.structs.replace(advice, migration=at_once), facts)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "When to migrate: at any load, once --rps tells one, to Kong AI Gateway" in told
+    assert "at the latest" not in told
 
 
 def test_questions_are_asked_one_by_one_and_again_where_the_answer_is_wrong(

@@ -44,14 +44,12 @@ def needs_from(answers: Mapping[str, str | bool], rules: Rules, facts: Facts) ->
     for question in QUESTIONS:
         if question.name not in answers:
             continue
-        answer = answers[question.name]
         try:
-            read[question.name] = answer_to(question, answer, rules, facts)
+            if question.after and question.after not in answers:
+                raise _idle(question, answers[question.name])
+            read[question.name] = answer_to(question, answers[question.name], rules, facts)
         except ValueError as error:
             mistakes.append(str(error))
-        if question.after and question.after not in answers:
-            other = question.after.replace("_", "-")
-            mistakes.append(f"{question.flag} {answer}: says nothing without --{other}; give both or neither")
     if mistakes:
         raise ValueError("\n".join(mistakes))
     return Needs(**read)
@@ -123,6 +121,11 @@ def _choice(question: Question, answer: str, allowed: Mapping[str, str]) -> str:
 
 def _bare(word: str) -> str:
     return re.sub(r"[\W_]", "", word.casefold())
+
+
+def _idle(question: Question, answer: str | bool) -> ValueError:
+    other = question.after.replace("_", "-")
+    return _mistake(question, str(answer), f"says nothing without --{other}; give both or neither")
 
 
 def _mistake(question: Question, answer: str, sentence: str) -> ValueError:

@@ -90,7 +90,7 @@ def _print_migration(migration: Migration | None, facts: Facts) -> None:
         _item(f"{above} to {facts.gateways[migration.to].title} ({migration.because})")
     else:
         _item(f"{above} none of these is shown to hold the load with head-room")
-    if migration.planned_to is not None and migration.ceiling is not None:
+    if migration.above_rps and migration.planned_to is not None and migration.ceiling is not None:
         latest = f"at {migration.planned_to:,.0f} requests/s at the latest, for head-room"
         _item(f"{latest}: {title} is {migration.ceiling.text}{_source(migration.ceiling)}")
 
