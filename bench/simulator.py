@@ -22,8 +22,8 @@ from fairlead.config.load import load
 from fairlead.fakes.demo import CLIENT_KEY, demo_config
 from fairlead.simulator.faults import parse
 from fairlead.simulator.scenario import Load, Scenario
-from fairlead.simulator.setting import Setting, trial_of
-from fairlead.simulator.simulate import nothing_measured, simulate
+from fairlead.simulator.setting import Setting
+from fairlead.simulator.simulate import nothing_measured, simulate, trial_of
 from fairlead.simulator.trial import run
 
 FAULTS = {

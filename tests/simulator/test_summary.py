@@ -10,11 +10,12 @@ from fairlead.canonical.limits import SECOND, Limit
 from fairlead.canonical.routing import Cooldown, Retry, Timeouts
 from fairlead.canonical.tenants import Scoped, Tenant
 from fairlead.simulator.scenario import Load, Outage, Provider, Scenario, Time, Tokens
-from fairlead.simulator.setting import Setting, trial_of
-from fairlead.simulator.simulate import nothing_measured, simulate
+from fairlead.simulator.setting import Setting
+from fairlead.simulator.simulate import nothing_measured, simulate, trial_of
 from fairlead.simulator.summary import Summary
 from fairlead.simulator.trial import run
 
+PLACES = [{}, {"capacity": 1, "queue": 2}, {"capacity": 2, "queue": 2}, {"capacity": 2}]
 FAULTS = st.sampled_from(["", "429=0.2", "503=0.3,cut=0.2", "timeout=0.1,slow=0.3x20", "400=0.3", "401=0.05", "503=1"])
 
 
@@ -40,7 +41,7 @@ def anything(draw: st.DrawFn) -> Setting:
         one,
         errors=draw(FAULTS),
         outages=[Outage(of=("a",), every=5.0, lasting=5.0)] if "a" in names and draw(st.booleans()) else [],
-        providers={names[0]: msgspec.structs.replace(QUICK, capacity=draw(st.none() | st.integers(1, 2)), queue=2)},
+        providers={names[0]: msgspec.structs.replace(QUICK, **draw(st.sampled_from(PLACES)))},
         requests=draw(st.sampled_from([1, 7, 300])),
         rps=draw(st.sampled_from([1.0, 100.0])),
         seed=draw(st.integers(0, 100)),

@@ -17,8 +17,8 @@ from fairlead.canonical.routing import Cooldown, Retry
 from fairlead.policy.health import PROBES, RESERVE, WINDOW
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.scenario import Load, Outage, Provider, Time, Tokens
-from fairlead.simulator.setting import Setting, trial_of
-from fairlead.simulator.simulate import nothing_measured, simulate
+from fairlead.simulator.setting import Setting
+from fairlead.simulator.simulate import nothing_measured, simulate, trial_of
 from fairlead.simulator.statistics import Interval, batch_means
 from fairlead.simulator.summary import Summary
 from fairlead.simulator.trial import run

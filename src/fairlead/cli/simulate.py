@@ -36,8 +36,8 @@ from fairlead.simulator.knobs import assigned, with_knob
 from fairlead.simulator.recorded import Times
 from fairlead.simulator.report import Comparison, Curve, Report, Run
 from fairlead.simulator.scenario import Provider, Scenario, Time
-from fairlead.simulator.setting import EVERYONE, Setting, SettingError, names_of, trial_of
-from fairlead.simulator.simulate import simulate
+from fairlead.simulator.setting import EVERYONE, Setting, SettingError, names_of
+from fairlead.simulator.simulate import simulate, trial_of
 from fairlead.simulator.slo import Target, judge
 from fairlead.simulator.slo import parse as parse_targets
 from fairlead.simulator.suggest import suggest

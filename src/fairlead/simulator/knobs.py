@@ -167,7 +167,8 @@ def _present(setting: Setting, place: str) -> tuple[Struck, ...]:
     for name in (*wider, EVERYONE):
         if name in setting.faults:
             return setting.faults[name]
-    return next((setting.scenario.providers[name].faults for name in wider if name in setting.scenario.providers), ())
+    told = (setting.scenario.providers[name].faults for name in wider if name in setting.scenario.providers)
+    return next((faults for faults in told if faults is not None), ())
 
 
 def _scoped(setting: Setting, name: str) -> tuple[str, str]:

@@ -130,15 +130,9 @@ def beside(trace: Trace, snapshot: Snapshot, *, recorded: Side, old: Side | None
 
 
 def _trial(snapshot: Snapshot, coming: Traffic, providers: Mapping[str, Upstream], requests: int, seed: int) -> Trial:
-    rng, seeds = Random(), Random(f"{seed}/policy")
-
-    def renew() -> None:
-        rng.seed(seeds.getrandbits(64))
-        for provider in providers.values():
-            provider.renew()
-
     measures = Measures(requests, [sender.name for sender in coming.senders], list(providers))
-    return Trial(snapshot, providers, coming.senders, measures, rng=rng, begins=coming.begins, renew=renew)
+    rng = Random(f"{seed}/policy")
+    return Trial(snapshot, providers, coming.senders, measures, rng=rng, begins=coming.begins)
 
 
 def _witnesses(snapshot: Snapshot, trace: Trace, seed: int) -> Iterator[tuple[str, Witness]]:

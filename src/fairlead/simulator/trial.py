@@ -56,8 +56,7 @@ class Trial:
     """One configuration in one world.
 
     `providers` are by deployment. `begins` is the wall clock at instant 0, in Unix seconds: prices and the periods of
-    budgets are those of then. Budgets begin unspent. `renew` is called every RENEW_EVERY requests, for
-    chance to begin anew.
+    budgets are counted from there. Budgets begin unspent. `rng` is what chance is renewed from.
     """
 
     def __init__(
@@ -69,23 +68,28 @@ class Trial:
         *,
         rng: Random,
         begins: float,
-        renew: Callable[[], None] = lambda: None,
     ) -> None:
         self.snapshot = snapshot
         self.providers = providers
         self.senders = tuple(senders)
         self.measures = measures
-        self.rng = rng
-        self.renew = renew
+        self.rng = Random()
+        self._seeds = rng
         self.rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
         self.counts = Counts()
-        self.fleets = [Fleet(rng) for _ in range(snapshot.server.workers)]
+        self.fleets = [Fleet(self.rng) for _ in range(snapshot.server.workers)]
         """Workers learn apart, as real ones do."""
         self._begins = begins
         self._routes = Routes(snapshot.routes, snapshot.facts)
         self._ways: dict[tuple[int, str], Way | str] = {}
         self._rates: dict[int, Rates | None] = {}
         """By the id of a deployment, which ways keep alive: behind a wildcard one name has a price per model."""
+
+    def renew(self) -> None:
+        """Chance begins anew, for the policy and for all providers."""
+        self.rng.seed(self._seeds.getrandbits(64))
+        for provider in self.providers.values():
+            provider.renew()
 
     def way(self, sender: int, model: str) -> Way | str:
         """What this sender's requests for this model meet; or the row of CODES that they end with."""
