@@ -5,8 +5,8 @@ is played.
 from collections.abc import Iterator, Sequence
 from math import exp
 
-from fairlead.canonical.limits import Limit
 from fairlead.canonical.routing import Snapshot
+from fairlead.policy.rules import every_limit
 from fairlead.simulator.chance import Z99, Distribution, LogNormal
 from fairlead.simulator.setting import ANSWER, HOSTED, PROMPT, SELF_HOSTED, Setting, deployments_of
 from fairlead.simulator.trace import Trace, known_keys, named
@@ -28,7 +28,7 @@ def of_setting(setting: Setting, *, recorded: bool = False) -> Iterator[str]:
             )
     if not recorded:
         yield from _of_traffic(setting)
-    if any(limit.unit == "money" for limit in _limits(setting.snapshot)):
+    if any(limit.unit == "money" for limit in every_limit(setting.snapshot)):
         yield "budgets begin unspent"
 
 
@@ -92,18 +92,11 @@ def _of_callers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
     strangers = sorted({tenant for tenant, _ in trace.callers if tenant and tenant not in snapshot.tenants})
     if strangers:
         yield f"no tenant {listed(strangers)} is configured: without limits"
-    units = {limit.unit for limit in _limits(snapshot)}
+    units = {limit.unit for limit in every_limit(snapshot)}
     if "money" in units:
         yield "budgets begin unspent at the first request"
     if units - {"requests", "concurrency"}:
         yield "no request says how long its answer may be, so limits and budgets hold the longest that it can be"
-
-
-def _limits(snapshot: Snapshot) -> Iterator[Limit]:
-    yield from (limit for tier in snapshot.tiers.values() for limit in tier.limits)
-    yield from (limit for tenant in snapshot.tenants.values() for limit in tenant.limits)
-    yield from (limit for key in snapshot.keys.values() for limit in key.limits)
-    yield from (limit for scoped in snapshot.scoped for limit in scoped.limits)
 
 
 def _requests(count: int) -> str:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
 from fairlead.canonical.routing import Answered, Deployment, RequestRecord, Snapshot, Timeouts
-from fairlead.policy.routes import served_model
+from fairlead.policy.routes import served_name
 from fairlead.simulator.as_recorded import AsRecorded, percentiles
 from fairlead.simulator.assumptions import of_replay
+from fairlead.simulator.life import run
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Played, Provider, Trouble, Upstream
 from fairlead.simulator.recorded_provider import ByModel, RecordedProvider
@@ -24,13 +24,12 @@ from fairlead.simulator.replay_figures import Count, Figures, Refused, Replay, S
 from fairlead.simulator.setting import assumed_of, deployments_of
 from fairlead.simulator.simulate import unpriced
 from fairlead.simulator.sketch import merged
-from fairlead.simulator.summary import Summary, summary
+from fairlead.simulator.summarize import summary
+from fairlead.simulator.summary import Summary
 from fairlead.simulator.trace import Trace, left_out, traffic
 from fairlead.simulator.traffic import Arrival, Traffic
-from fairlead.simulator.trial import Trial, run
+from fairlead.simulator.trial import Trial
 
-PLAIN = "/.:@-_"
-"""What of a model's name records have as it is, besides letters and digits."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -86,7 +85,8 @@ def replayed(
         for (sender, asked, name), count in witness.answered.items():
             served[measures.senders[sender], asked, name] += count
     told = summary(measures, workers=len(trial.fleets), unpriced=unpriced(snapshot), outages={})
-    return Side(figures=_figures(measures), served=served, refusals=measures.refusals, summary=told)
+    refusals = Counter({(one.sender, one.limit): one.requests for one in told.refusals})
+    return Side(figures=_figures(measures), served=served, refusals=refusals, summary=told)
 
 
 def as_recorded(trace: Trace, records: Iterable[RequestRecord], snapshot: Snapshot) -> Side:
@@ -138,16 +138,9 @@ def _trial(snapshot: Snapshot, coming: Traffic, providers: Mapping[str, Upstream
 def _witnesses(snapshot: Snapshot, trace: Trace, seed: int) -> Iterator[tuple[str, Witness]]:
     """Each deployment's provider as the journal knows it, or as it is assumed to be."""
     for name, deployment in deployments_of(snapshot).items():
-        called = partial(_called, deployment)
+        called = partial(served_name, deployment)
         known = partial(_provider, deployment, trace, seed)
         yield name, Witness(ByModel(called, known), called)
-
-
-def _called(deployment: Deployment, asked: str) -> str:
-    """`provider/model` as records have it: one that stands for every model is called by what it was asked for."""
-    if deployment.model != "*":
-        return deployment.name
-    return f"{deployment.provider}/{quote(served_model(deployment, asked), safe=PLAIN)}"
 
 
 def _provider(deployment: Deployment, trace: Trace, seed: int, called: str) -> Upstream:

@@ -8,12 +8,14 @@ from random import Random
 from typing import NoReturn
 
 from fairlead.canonical.routing import Snapshot
+from fairlead.simulator.life import run
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.senders import traffic_of
 from fairlead.simulator.setting import Setting, deployments_of
-from fairlead.simulator.summary import Summary, summary
+from fairlead.simulator.summarize import summary
+from fairlead.simulator.summary import Summary
 from fairlead.simulator.traffic import Arrival, Traffic
-from fairlead.simulator.trial import Trial, run
+from fairlead.simulator.trial import Trial
 from fairlead.simulator.upstreams import Measured, providers_of
 
 
