@@ -79,6 +79,13 @@ def faults_of(setting: Setting, deployment: Deployment) -> tuple[Struck, ...]:
     return (said(setting, deployment, "faults")[1] or ()) if given is None else given
 
 
+def struck_by_outages(setting: Setting) -> frozenset[str]:
+    """The deployments of which anything is said in `outages`."""
+    deployments = deployments_of(setting.snapshot).values()
+    named = [name for outage in setting.scenario.outages for name in outage.of]
+    return frozenset(one.name for one in deployments if any(_is_of(one, name) for name in named))
+
+
 def _check(setting: Setting) -> None:
     """Names that are not there, and values that would change nothing."""
     names = setting.elsewhere | names_of(setting.snapshot)
