@@ -108,7 +108,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
 
 
 def queued(
-    rho: float, places: int, first_token: Time, queue: int | None = None, *, seed: int
+    rho: float, places: int, first_token: Time, queue: int | None = None, *, seed: int, requests: int = REQUESTS
 ) -> tuple[Measures, Interval]:
     """The mean wait of all attempts, at a load of `rho` per place. A service takes a second in the mean."""
     provider = Provider(
@@ -121,7 +121,7 @@ def queued(
     one = setting(
         route("a"),
         providers={"a": provider},
-        requests=REQUESTS,
+        requests=requests,
         rps=rho * places,
         seed=seed,
         load=SECOND_EACH,
@@ -129,7 +129,7 @@ def queued(
     trial, arriving = trial_of(one, nothing_measured)
     measures = run(trial, arriving, one.requests)
     waits = [batch.latency.mean - 1.0 for batch in measures.batches]
-    return measures, batch_means(sum(batch.tried["a"].waited for batch in measures.batches) / REQUESTS, waits)
+    return measures, batch_means(sum(batch.tried["a"].waited for batch in measures.batches) / requests, waits)
 
 
 EXPONENTIAL = Time(mean=1.0, shape=1.0)
@@ -150,6 +150,19 @@ def test_waits_of_m_m_c(places: int, seed: int, rho: float) -> None:
     assert wait.covers(erlang_c(places, rho) / (places - places * rho))
     share = sum(batch.tried["a"].queued for batch in measures.batches) / REQUESTS
     assert share == pytest.approx(erlang_c(places, rho), rel=0.1)
+
+
+@pytest.mark.skipif(not FULL, reason="many simulations: FAIRLEAD_FULL")
+@pytest.mark.parametrize("rho", [0.5, 0.8])
+def test_intervals_of_waits_cover_the_truth_as_often_as_they_say(rho: float) -> None:
+    """All seeds from 1 on. Whoever waits waits behind others, so waits are far from independent: what counts is that a
+    batch is long beside the time in which the queue forgets, which is some 4 / (1 - rho)^2 services.
+    """
+    truth, count = erlang_c(1, rho) / (1 - rho), 100
+    covered = sum(
+        queued(rho, 1, EXPONENTIAL, seed=seed, requests=100_000)[1].covers(truth) for seed in range(1, count + 1)
+    )
+    assert covered >= 0.95 * count - 3 * sqrt(0.95 * 0.05 * count)
 
 
 @pytest.mark.parametrize("rho", [0.5, 0.8, 0.9])

@@ -78,7 +78,7 @@ def replayed(
     """The trace's requests under `snapshot`; `records` are the trace's, by their end. Deterministic."""
     coming = traffic(trace, records, snapshot)
     witnesses = dict(_witnesses(snapshot, trace, seed))
-    trial = _trial(snapshot, coming, witnesses, trace.requests, seed)
+    trial = _trial(snapshot, coming, witnesses, requests=trace.requests, seed=seed)
     measures = run(trial, coming.arrivals, trace.requests, tell)
     served: Counter[tuple[str, str, str]] = Counter()
     for witness in witnesses.values():
@@ -91,7 +91,7 @@ def replayed(
 
 def as_recorded(trace: Trace, records: Iterable[RequestRecord], snapshot: Snapshot) -> Side:
     """What the journal says. `snapshot` is what it was served under, or at least like it: it tells who ranks first."""
-    trial = _trial(snapshot, traffic(trace, (), snapshot), {}, 0, 0)
+    trial = _trial(snapshot, traffic(trace, (), snapshot), {}, requests=0, seed=0)
     noted = AsRecorded(trial, {who: number for number, who in enumerate(trace.callers)})
     for record in records:
         if not left_out(record):
@@ -129,7 +129,9 @@ def beside(trace: Trace, snapshot: Snapshot, *, recorded: Side, old: Side | None
     )
 
 
-def _trial(snapshot: Snapshot, coming: Traffic, providers: Mapping[str, Upstream], requests: int, seed: int) -> Trial:
+def _trial(
+    snapshot: Snapshot, coming: Traffic, providers: Mapping[str, Upstream], *, requests: int, seed: int
+) -> Trial:
     measures = Measures(requests, [sender.name for sender in coming.senders], list(providers))
     rng = Random(f"{seed}/policy")
     return Trial(snapshot, providers, coming.senders, measures, rng=rng, begins=coming.begins)
