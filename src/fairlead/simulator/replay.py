@@ -133,8 +133,8 @@ def _trial(
     snapshot: Snapshot, coming: Traffic, providers: Mapping[str, Upstream], *, requests: int, seed: int
 ) -> Trial:
     measures = Measures(requests, [sender.name for sender in coming.senders], list(providers))
-    rng = Random(f"{seed}/policy")
-    return Trial(snapshot, providers, coming.senders, measures, rng=rng, begins=coming.begins)
+    seeds = Random(f"{seed}/policy")
+    return Trial(snapshot, providers, coming.senders, measures, rng=Random(), begins=coming.begins, seeds=seeds)
 
 
 def _witnesses(snapshot: Snapshot, trace: Trace, seed: int) -> Iterator[tuple[str, Witness]]:

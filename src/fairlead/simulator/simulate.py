@@ -52,8 +52,15 @@ def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None)
     traffic = traffic_of(setting) if trace is None else trace
     providers = providers_of(setting, measured)
     measures = Measures(setting.requests, [sender.name for sender in traffic.senders], list(providers))
-    rng = Random(f"{setting.seed}/policy")
-    trial = Trial(setting.snapshot, providers, traffic.senders, measures, rng=rng, begins=traffic.begins)
+    trial = Trial(
+        setting.snapshot,
+        providers,
+        traffic.senders,
+        measures,
+        rng=Random(),
+        begins=traffic.begins,
+        seeds=Random(f"{setting.seed}/policy"),
+    )
     return trial, traffic.arrivals
 
 

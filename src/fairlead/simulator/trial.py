@@ -42,7 +42,8 @@ class Trial:
     """One configuration in one world.
 
     `providers` are by deployment. `begins` is the wall clock at instant 0, in Unix seconds: prices and the periods of
-    budgets are counted from there. Budgets begin unspent. `rng` is what chance is renewed from.
+    budgets are counted from there. Budgets begin unspent. `rng` is the policy's chance; `seeds` are what all chance is
+    renewed from, None: it never is.
     """
 
     def __init__(
@@ -54,13 +55,14 @@ class Trial:
         *,
         rng: Random,
         begins: float,
+        seeds: Random | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.providers = providers
         self.senders = tuple(senders)
         self.measures = measures
-        self.rng = Random()
-        self._seeds = rng
+        self.rng = rng
+        self._seeds = seeds
         self.rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
         self.counts = Counts()
         self.fleets = [Fleet(self.rng) for _ in range(snapshot.server.workers)]
@@ -71,6 +73,8 @@ class Trial:
 
     def renew(self) -> None:
         """Chance begins anew, for the policy and for all providers."""
+        if self._seeds is None:
+            return
         self.rng.seed(self._seeds.getrandbits(64))
         for provider in self.providers.values():
             provider.renew()
