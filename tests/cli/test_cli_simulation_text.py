@@ -5,7 +5,7 @@ import re
 import sys
 
 import pytest
-from tests.simulator.sample_reports import COMPARED, EMPTY, HOSTILE, ONE, REFUSED, SUGGESTED, SWEEP, TWO, report
+from tests.reports.sample_reports import COMPARED, EMPTY, HOSTILE, ONE, REFUSED, SUGGESTED, SWEEP, TWO, report
 
 from fairlead.cli.simulation_text import print_report, text
 from fairlead.simulator.report import Report

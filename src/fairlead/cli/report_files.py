@@ -8,7 +8,7 @@ import msgspec
 
 from fairlead.cli.stores import UnusableError
 from fairlead.config.units import shown
-from fairlead.simulator.page import page
+from fairlead.reports.page import page
 from fairlead.simulator.report import Report
 
 EXTRA = "plots"
@@ -51,13 +51,13 @@ def _json(report: Report) -> bytes:
 
 
 def _png(report: Report) -> bytes:
-    from fairlead.simulator.figures import picture
+    from fairlead.reports.pictures import picture
 
     return picture(report, "png")
 
 
 def _svg(report: Report) -> bytes:
-    from fairlead.simulator.figures import picture
+    from fairlead.reports.pictures import picture
 
     return picture(report, "svg")
 

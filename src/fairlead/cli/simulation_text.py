@@ -11,11 +11,11 @@ from itertools import pairwise
 from textwrap import wrap
 
 from fairlead.cli.sparks import lane, whisker
-from fairlead.simulator.charts import Chart, Line, charts, mean_between
-from fairlead.simulator.readings import duration, number, visible
+from fairlead.reports.charts import Chart, Line, charts, mean_between
+from fairlead.reports.readings import duration, number, visible
+from fairlead.reports.tables import Table, tables
 from fairlead.simulator.report import Judged, Report, Suggestion
 from fairlead.simulator.statistics import Interval
-from fairlead.simulator.tables import Table, tables
 
 WIDTH = 80
 """Where nobody says how wide the terminal is."""

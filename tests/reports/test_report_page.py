@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from tests.real.processes import NODE_MODULES, SERVERS_PYTHON, need
-from tests.simulator.sample_reports import COMPARED, EMPTY, HOSTILE, NASTY, ONE, REFUSED, SUGGESTED, SWEEP, TWO
+from tests.reports.sample_reports import COMPARED, EMPTY, HOSTILE, NASTY, ONE, REFUSED, SUGGESTED, SWEEP, TWO
 
-from fairlead.simulator.page import page
+from fairlead.reports.page import page
 from fairlead.simulator.report import Report
 
 DOCUMENT = Path(__file__).parent / "document.js"

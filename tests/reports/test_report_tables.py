@@ -1,7 +1,7 @@
 """The tables of a report: runs side by side, what differs, and nothing of what never happened."""
 
 import msgspec
-from tests.simulator.sample_reports import (
+from tests.reports.sample_reports import (
     BY_DURATION,
     CHEAPER,
     COMPARED,
@@ -14,8 +14,8 @@ from tests.simulator.sample_reports import (
     report,
 )
 
+from fairlead.reports.tables import Table, tables
 from fairlead.simulator.report import Report
-from fairlead.simulator.tables import Table, tables
 
 
 def by_title(shown: Report) -> dict[str, Table]:

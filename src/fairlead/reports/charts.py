@@ -1,4 +1,4 @@
-"""A report as charts: what is drawn, in the units it is drawn in. The page, the figures and the terminal draw the same.
+"""A report as charts: what is drawn, and in which units. The page, the pictures and the terminal draw the same.
 
 Shares are percent here and infinite intervals are none. It must not know what a chart is drawn on.
 """
@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from fairlead.simulator.readings import (
+from fairlead.reports.readings import (
     ADDED,
     ATTEMPTS,
     COST,
@@ -24,8 +24,8 @@ from fairlead.simulator.readings import (
     is_known,
     lost,
 )
+from fairlead.reports.side_by_side import side_by_side
 from fairlead.simulator.report import Curve, Report, Run
-from fairlead.simulator.shown import side_by_side
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import Series, Summary
 

@@ -3,9 +3,9 @@
 from math import inf
 
 import pytest
-from tests.simulator.sample_reports import UNKNOWN, about, summary
+from tests.reports.sample_reports import UNKNOWN, about, summary
 
-from fairlead.simulator.readings import differ, duration, figure, lost, number
+from fairlead.reports.readings import differ, duration, figure, lost, number
 from fairlead.simulator.statistics import Interval
 
 

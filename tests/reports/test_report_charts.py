@@ -4,7 +4,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests.simulator.sample_reports import (
+from tests.reports.sample_reports import (
     EMPTY,
     NOTHING_ANSWERED,
     ONE,
@@ -16,7 +16,7 @@ from tests.simulator.sample_reports import (
     summary,
 )
 
-from fairlead.simulator.charts import TOTAL, Chart, charts, mean_between
+from fairlead.reports.charts import TOTAL, Chart, charts, mean_between
 from fairlead.simulator.report import Report, Run
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import Series

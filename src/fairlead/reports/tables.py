@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from fairlead.simulator.charts import axis
-from fairlead.simulator.readings import (
+from fairlead.reports.charts import axis
+from fairlead.reports.readings import (
     COST,
     LATENCY,
     PERCENT,
@@ -18,8 +18,8 @@ from fairlead.simulator.readings import (
     number,
     percent,
 )
+from fairlead.reports.side_by_side import side_by_side
 from fairlead.simulator.report import Comparison, Curve, Difference, Report, Run
-from fairlead.simulator.shown import side_by_side
 from fairlead.simulator.summary import Deployment, Summary
 
 UNPRICED = "No price is known of {}: free of charge here."

@@ -14,11 +14,11 @@ from string import Template
 
 import msgspec
 
-from fairlead.simulator.charts import Chart, compared, mean_between, of_run, varied
-from fairlead.simulator.readings import NOTHING, duration, number
+from fairlead.reports.charts import Chart, compared, mean_between, of_run, varied
+from fairlead.reports.readings import NOTHING, duration, number
+from fairlead.reports.side_by_side import side_by_side
+from fairlead.reports.tables import Table, changes, curve_table, main_figures, run_tables
 from fairlead.simulator.report import Report
-from fairlead.simulator.shown import side_by_side
-from fairlead.simulator.tables import Table, changes, curve_table, main_figures, run_tables
 
 HINT = (
     "To read values move over a chart, or focus it and use the arrow keys. Drag, or press + and −, to see a part; "
@@ -45,7 +45,7 @@ def page(report: Report) -> str:
 
 
 def _file(name: str) -> str:
-    return (files("fairlead.simulator") / name).read_text(encoding="utf-8")
+    return (files("fairlead.reports") / name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:
