@@ -1,6 +1,6 @@
 """What another configuration changes for traffic that was recorded: figures side by side. Values only.
 
-The tree is the JSON of `fairlead replay --json`. Costs are US dollars, latencies milliseconds.
+The tree is `replay` in the JSON of `fairlead replay --json`. Costs are US dollars, latencies milliseconds.
 """
 
 import msgspec

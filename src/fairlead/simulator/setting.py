@@ -4,15 +4,16 @@ Every name that is not there is told with what was probably meant. It must not r
 comes in as `measured`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 import msgspec
 
 from fairlead.canonical.limits import SECOND, Limit, Unit
-from fairlead.canonical.routing import Deployment, Snapshot
+from fairlead.canonical.routing import Deployment, Route, Snapshot
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.config.problems import did_you_mean
+from fairlead.config.units import format_count, format_duration
 from fairlead.policy.routes import Routes
 from fairlead.policy.rules import Rules
 from fairlead.simulator import scenario as written
@@ -62,8 +63,13 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     begins: float = 0.0
     """Unix seconds at instant 0, on a midnight (UTC)."""
-    elsewhere: frozenset[str] = frozenset()
-    """Providers and deployments of other configurations that the scenario is for as well."""
+    elsewhere: tuple[Snapshot, ...] = ()
+    """Other configurations under the same scenario: what is there alone may be named, and does nothing here."""
+
+    @property
+    def configurations(self) -> tuple[Snapshot, ...]:
+        """All that the scenario is for. Who sends what is the same for each of them."""
+        return (self.snapshot, *self.elsewhere)
 
 
 def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None) -> tuple[Trial, Iterable[Arrival]]:
@@ -92,17 +98,29 @@ def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None)
 
 def distribution(time: written.Time | written.Tokens, where: str) -> Distribution:
     """What is written of a time or a size. Raises SettingError."""
+    write, of_journals = _WRITTEN[type(time)]
     given = [name for name in ("always", "median", "mean") if getattr(time, name) is not None]
     if len(given) != 1 or (time.p99 is not None) != (time.median is not None):
-        raise SettingError("write one of a plain value, {median: …, p99: …} and {mean: …, shape: …}", where)
+        raise SettingError(
+            f"write exactly one of a plain value (or {{always: …}}), {{median: …, p99: …}}, "
+            f"{{mean: …, shape: …}}{of_journals}",
+            where,
+        )
     if time.always is not None:
         return Fixed(time.always)
     if time.mean is not None:
         return Gamma(time.mean, time.shape)
-    try:
-        return log_normal(time.median or 0.0, time.p99 or 0.0)
-    except ValueError as error:
-        raise SettingError(str(error), where) from None
+    median, p99 = time.median or 0, time.p99 or 0
+    if p99 < median:
+        raise SettingError(f"its p99 ({write(p99)}) is below its median ({write(median)}); write a longer one", where)
+    return log_normal(median, p99)
+
+
+_WRITTEN: dict[type, tuple[Callable[..., str], str]] = {
+    written.Time: (format_duration, " and {journal: PATH}"),
+    written.Tokens: (format_count, ""),
+}
+"""How a value is written, and what else there may be."""
 
 
 def deployments_of(snapshot: Snapshot) -> dict[str, Deployment]:
@@ -134,7 +152,7 @@ def _traffic(setting: Setting) -> Traffic:
 
 def _providers(setting: Setting, deployments: dict[str, Deployment], measured: Measured) -> dict[str, Provider]:
     """By deployment. Deployments of one provider share its quota, its capacity and its troubles."""
-    names = setting.elsewhere | names_of(setting.snapshot)
+    names = frozenset().union(*map(names_of, setting.configurations))
     for name in setting.scenario.providers:
         _known(name, names, "provider or deployment", f"providers.{name}")
     for name in setting.faults:
@@ -207,7 +225,8 @@ def _troubles(
     setting: Setting, deployments: dict[str, Deployment], names: frozenset[str]
 ) -> Iterator[tuple[Trouble, set[str]]]:
     """Each trouble, with the deployments that it strikes together."""
-    regions = {REGION + deployment.region for deployment in deployments.values() if deployment.region}
+    everywhere = [one for snapshot in setting.configurations for one in deployments_of(snapshot).values()]
+    regions = {REGION + one.region for one in everywhere if one.region}
     for number, outage in enumerate(setting.scenario.outages):
         for name in outage.of:
             _known(name, names | regions, "provider, deployment or region", f"outages[{number}].of")
@@ -226,19 +245,17 @@ def _troubles(
 
 def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
     """Everyone who sends requests: as the scenario says, or else every tenant, or else every key, alike."""
-    snapshot = setting.snapshot
-    keys = {key.name or key.id: key for key in snapshot.keys.values()}
-    loads = setting.scenario.traffic or {name: written.Load() for name in snapshot.tenants or keys or ("everyone",)}
+    loads = setting.scenario.traffic or dict.fromkeys(_everyone(setting.configurations), written.Load())
     without = sum(load.rps is None for load in loads.values())
     for name, load in loads.items():
         where = f"traffic.{name}"
-        key = _key(snapshot, keys, name, load)
+        _check_owner(setting.configurations, name, load)
         rate = setting.rps / without if load.rps is None else load.rps
         yield (
             Sender(
                 name=name,
-                key=key,
-                models=tuple(_models(snapshot, key, load, where)),
+                key=_key(setting.snapshot, name, load),
+                models=tuple(_models(setting.configurations, name, load)),
                 prompt=PROMPT if load.prompt is None else distribution(load.prompt, f"{where}.prompt"),
                 answer=ANSWER if load.answer is None else distribution(load.answer, f"{where}.answer"),
                 max_tokens=load.max_tokens,
@@ -256,44 +273,69 @@ def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
         )
 
 
-def _key(snapshot: Snapshot, keys: dict[str, VirtualKey], name: str, load: written.Load) -> VirtualKey:
-    """The key that a load's requests come with; a tenant without one in the file has those made at run time."""
+def _everyone(configurations: Sequence[Snapshot]) -> list[str]:
+    """Every tenant of any of them, or else every key."""
+    tenants = dict.fromkeys(name for one in configurations for name in one.tenants)
+    return list(tenants or dict.fromkeys(name for one in configurations for name in _keys(one))) or ["everyone"]
+
+
+def _keys(snapshot: Snapshot) -> dict[str, VirtualKey]:
+    return {key.name or key.id: key for key in snapshot.keys.values()}
+
+
+def _check_owner(configurations: Sequence[Snapshot], name: str, load: written.Load) -> None:
+    """Whose requests a load's are must be in one of the configurations at least."""
     if load.key is not None:
-        _known(load.key, keys, "key", f"traffic.{name}.key")
-        return keys[load.key]
+        _known(load.key, [key for one in configurations for key in _keys(one)], "key", f"traffic.{name}.key")
     if load.tenant is not None:
-        _known(load.tenant, snapshot.tenants, "tenant", f"traffic.{name}.tenant")
-    elif name in keys:
-        return keys[name]
+        tenants = [tenant for one in configurations for tenant in one.tenants]
+        _known(load.tenant, tenants, "tenant", f"traffic.{name}.tenant")
+
+
+def _key(snapshot: Snapshot, name: str, load: written.Load) -> VirtualKey:
+    """The key that a load's requests come with; a tenant without one in the file has those made at run time."""
+    keys = _keys(snapshot)
+    called = load.key or ("" if load.tenant else name)
+    if called in keys:
+        return keys[called]
     tenant = load.tenant or (name if name in snapshot.tenants else "")
     own = next((key for key in keys.values() if tenant and key.tenant == tenant), None)
     if own is not None:
         return own
-    tier = snapshot.tenants[tenant].tier if tenant else ""
+    tier = snapshot.tenants[tenant].tier if tenant in snapshot.tenants else ""
     return VirtualKey(id=name, name=name, tenant=tenant, tier=tier)
 
 
-def _models(snapshot: Snapshot, key: VirtualKey, load: written.Load, where: str) -> Iterator[str]:
+def _models(configurations: Sequence[Snapshot], name: str, load: written.Load) -> Iterable[str]:
     """What is asked for: as the load says, or every model with a route of its own that its key may use."""
-    if not load.model:
-        plain = [route for route in snapshot.routes if not route.model.endswith("*")]
-        if not plain:
-            raise SettingError("every route has a wildcard; say with `model` what is asked for", where)
-        rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
-        allowed = [route.model for route in plain if rules.may_use(key, route.model, route)]
-        if not allowed:
-            raise SettingError("its key may use none of the routes; say with `model` what is asked for", where)
-        yield from allowed
-        return
-    routes = Routes(snapshot.routes, snapshot.facts)
-    for model in load.model:
-        if routes.find(model) is None:
-            _known(model, [route.model for route in snapshot.routes], "route for the model", f"{where}.model")
-        yield model
+    where = f"traffic.{name}"
+    if load.model:
+        _check_models(configurations, load.model, f"{where}.model")
+        return load.model
+    plain = [(one, route) for one in configurations for route in one.routes if not route.model.endswith("*")]
+    if not plain:
+        raise SettingError("every route has a wildcard; say with `model` what is asked for", where)
+    allowed = dict.fromkeys(route.model for one, route in plain if _may_use(one, _key(one, name, load), route))
+    if not allowed:
+        raise SettingError("its key may use none of the routes; say with `model` what is asked for", where)
+    return allowed
+
+
+def _check_models(configurations: Sequence[Snapshot], models: Iterable[str], where: str) -> None:
+    """Each model must have a route in one of the configurations at least."""
+    routes = [Routes(one.routes, one.facts) for one in configurations]
+    for model in models:
+        if all(one.find(model) is None for one in routes):
+            _known(model, [route.model for one in configurations for route in one.routes], "route for the model", where)
+
+
+def _may_use(snapshot: Snapshot, key: VirtualKey, route: Route) -> bool:
+    rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
+    return rules.may_use(key, route.model, route)
 
 
 def _known(name: str, names: Iterable[str], what: str, path: str = "") -> None:
     known = sorted(set(names))
     if name not in known:
-        hint = did_you_mean(name, known) or f"; there are {', '.join(known) or 'none'}"
+        hint = did_you_mean(name, known) or (f"; known here: {', '.join(known)}" if known else ", which has none")
         raise SettingError(f"there is no {what} {name!r} in the configuration{hint}", path)
