@@ -1,5 +1,6 @@
 """Where a report of simulations is written to: the suffix of the file says what it is written as."""
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,13 +34,17 @@ def check(path: str) -> None:
 
 
 def write(report: Report, path: str) -> None:
-    """A page, JSON or a picture, by the suffix. Raises UnusableError with the reason where that cannot be."""
+    """A page, JSON or a picture, by the suffix; a line on stderr says that it is there.
+
+    Raises UnusableError with the reason where that cannot be.
+    """
     check(path)
     made = _WRITERS[Path(path).suffix.lower()](report)
     try:
         Path(path).write_bytes(made)
     except OSError as error:
         raise UnusableError(f"--report {shown(path)} cannot be written: {error.strerror}") from None
+    print(f"{path} is written", file=sys.stderr)
 
 
 def _page(report: Report) -> bytes:

@@ -39,23 +39,23 @@ def settings(args: argparse.Namespace, findings: Findings, recorded: int | None)
     scenario = _scenario(args, findings)
     if recorded is not None:
         _refuse_traffic(scenario)
-    snapshots = dict(enumerate(_snapshots(args)))
-    faults = _faults(args.faults, frozenset().union(*map(names_of, snapshots.values())))
+    snapshots = tuple(_snapshots(args))
+    faults = _faults(args.faults, frozenset().union(*map(names_of, snapshots)))
     names = [args.config or ("the demo" if args.demo else "fairlead.yaml"), args.compare]
-    for place, snapshot in snapshots.items():
+    for name, snapshot in zip(names, snapshots, strict=False):
         setting = Setting(
             snapshot=snapshot,
             scenario=scenario,
             faults=faults,
-            elsewhere=tuple(other for elsewhere, other in snapshots.items() if elsewhere != place),
+            compared=snapshots,
             requests=_requests(args.requests, recorded),
             rps=args.rps or RPS,
             seed=args.seed,
-            begins=_begins(snapshots.values()),
+            begins=_begins(snapshots),
         )
         for text in args.set:
             setting = with_knob(setting, *assigned(text))
-        yield names[place], setting
+        yield name, setting
 
 
 def _snapshots(args: argparse.Namespace) -> Iterator[Snapshot]:

@@ -16,8 +16,10 @@ import msgspec
 
 from fairlead.reports.charts import Chart, compared, mean_between, of_run, varied
 from fairlead.reports.readings import NOTHING, duration, number
+from fairlead.reports.replay_tables import replay_tables
 from fairlead.reports.side_by_side import side_by_side
-from fairlead.reports.tables import Table, changes, curve_table, main_figures, run_tables
+from fairlead.reports.table import Table
+from fairlead.reports.tables import changes, curve_table, main_figures, run_tables
 from fairlead.simulator.report import Report
 
 HINT = (
@@ -68,6 +70,9 @@ def _body(report: Report, drawn: list[Chart]) -> Iterator[str]:
     yield from _list("Assumed, because nobody said it", report.assumed)
     yield f'<p class="note hint">{HINT}</p>'
     yield '<noscript><p class="note">Charts need JavaScript; their values are in the tables.</p></noscript>'
+    if report.replay:
+        for table in replay_tables(report.replay):
+            yield from _table(table)
     if report.runs:
         yield from _table(main_figures(report.runs, report.comparisons))
         for comparison in report.comparisons:
@@ -110,7 +115,8 @@ def _caption(chart: Chart) -> str:
 
 def _table(table: Table) -> Iterator[str]:
     yield f"<h3>{escape(table.title)}</h3>"
-    yield from _grid(table.heads, table.rows, table.differing)
+    if table.rows:
+        yield from _grid(table.heads, table.rows, table.differing)
     yield from (f'<p class="note">{escape(note)}</p>' for note in table.notes)
 
 

@@ -63,7 +63,7 @@ def with_knob(setting: Setting, name: str, text: str) -> Setting:
     varied = _varied(setting, name, text)
     if varied is not None:
         return varied
-    others = (msgspec.structs.replace(setting, snapshot=other) for other in setting.elsewhere)
+    others = (msgspec.structs.replace(setting, snapshot=other) for other in setting.compared)
     if any(_varied(other, name, text) is not None for other in others):
         return setting
     hint = did_you_mean(name, _names(setting))

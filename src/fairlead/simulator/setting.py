@@ -63,13 +63,15 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     begins: float = 0.0
     """Unix seconds at instant 0, on a midnight (UTC)."""
-    elsewhere: tuple[Snapshot, ...] = ()
-    """Other configurations under the same scenario: what is there alone may be named, and does nothing here."""
+    compared: tuple[Snapshot, ...] = ()
+    """All configurations that the scenario is for, in one order, where it is for several: what only another one has may
+    be named, and does nothing here.
+    """
 
     @property
     def configurations(self) -> tuple[Snapshot, ...]:
         """All that the scenario is for. Who sends what is the same for each of them."""
-        return (self.snapshot, *self.elsewhere)
+        return self.compared or (self.snapshot,)
 
 
 def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None) -> tuple[Trial, Iterable[Arrival]]:
