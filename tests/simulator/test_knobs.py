@@ -133,7 +133,7 @@ def test_a_fault_can_be_taken_away() -> None:
         ("rps", "0", "is not a number from 1e-06"),
         ("rps", "many", "is not a number"),
         ("openai.error", "1.2", "from 0 to 1"),
-        ("openai.error", "-0.1", "it is 0 or more"),
+        ("openai.error", "-0.1", "from 0 to 1"),
         ("openai.error", "", "no number"),
         ("openai.error", "0.8", "the other faults of 'openai' strike 0.3"),
         ("openai.error", "0.1,503=0.1", "not one rate"),
