@@ -27,14 +27,21 @@ from fairlead.reports.readings import (
 from fairlead.reports.side_by_side import side_by_side
 from fairlead.simulator.report import Curve, Report, Run
 from fairlead.simulator.statistics import Interval
-from fairlead.simulator.summary import Series, Summary
+from fairlead.simulator.summary import Deployment, Series, Summary
 
 Form = Literal["time", "bars", "curve"]
 VARIED = (*RATES, ATTEMPTS, LATENCY[1], LATENCY[-1], FIRST_TOKEN[-1], COST, WASTED)
 """What is drawn over a setting that is varied."""
+SHARE = "The share of the time."
 TIME_LINES = {
-    "failing": ("Attempts that failed", ""),
-    "resting": ("Left alone: cooldown or open breaker", "The share of the time."),
+    key: told
+    for key, told in {
+        "failing": ("Attempts that failed", ""),
+        "resting": ("Left alone: cooldown or open breaker", SHARE),
+        "open": ("Breaker open", SHARE),
+        "half_open": ("Breaker half open: a few probes", SHARE),
+    }.items()
+    if key in Deployment.__struct_fields__
 }
 """Shares by time that a deployment has: their name in the summary, title and note."""
 Span = tuple[float, float]
