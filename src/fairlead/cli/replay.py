@@ -18,7 +18,7 @@ from fairlead.cli.flags import refuse
 from fairlead.cli.journals import Journals
 from fairlead.cli.output import print_json, print_problems
 from fairlead.cli.progress import Progress
-from fairlead.cli.simulation_text import print_report
+from fairlead.cli.report_text import print_report
 from fairlead.cli.stores import UnusableError
 from fairlead.config.load import load
 from fairlead.control.instants import parse_instant

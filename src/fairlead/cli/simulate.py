@@ -13,8 +13,8 @@ import msgspec
 from fairlead.cli import report_files, simulate_flags
 from fairlead.cli.output import print_json, print_problems, print_table
 from fairlead.cli.progress import Progress
+from fairlead.cli.report_text import print_report
 from fairlead.cli.simulate_settings import settings
-from fairlead.cli.simulation_text import print_report
 from fairlead.cli.stage import Stage
 from fairlead.cli.stores import UnusableError
 from fairlead.config.problems import Findings

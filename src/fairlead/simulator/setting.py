@@ -316,10 +316,14 @@ def _models(configurations: Sequence[Snapshot], name: str, load: written.Load) -
         return load.model
     plain = [(one, route) for one in configurations for route in one.routes if not route.model.endswith("*")]
     if not plain:
-        raise SettingError("every route has a wildcard; say with `model` what is asked for", where)
+        raise SettingError(
+            "every route has a wildcard; say with `model` in a scenario's traffic what is asked for", where
+        )
     allowed = dict.fromkeys(route.model for one, route in plain if _may_use(one, _key(one, name, load), route))
     if not allowed:
-        raise SettingError("its key may use none of the routes; say with `model` what is asked for", where)
+        raise SettingError(
+            "its key may use none of the routes; say with `model` in a scenario's traffic what is asked for", where
+        )
     return allowed
 
 

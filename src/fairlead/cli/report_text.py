@@ -1,4 +1,4 @@
-"""A report of simulations in a terminal: tables that fit its width, and small plots where they say something.
+"""A report of simulations or a replay in a terminal: tables of its width, and small plots where they say something.
 
 Colour only emphasises; everything can be read without it. It must not know how a simulation came to its figures.
 """

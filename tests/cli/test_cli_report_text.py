@@ -20,7 +20,7 @@ from tests.reports.sample_reports import (
     sender,
 )
 
-from fairlead.cli.simulation_text import print_report, text
+from fairlead.cli.report_text import print_report, text
 from fairlead.simulator.report import Report
 
 ALL = [ONE, TWO, REFUSED, SWEEP, COMPARED, SUGGESTED, REPLAYED, EMPTY]
