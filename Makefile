@@ -68,7 +68,7 @@ test: setup $(STAMPS)/servers $(STAMPS)/prometheus $(STAMPS)/node ## every test,
 	$(BIN)/pytest -n 2
 
 soak: setup $(STAMPS)/servers ## the long forms: leaks, the simulator against theory, a budget's race, forged trails, and families whose processes are killed over and over
-	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/audit/test_tampering.py tests/audit/test_tree.py tests/simulator/test_theory.py tests/simulator/test_repeatable.py tests/processes/test_agreement.py tests/processes/test_machines.py tests/processes/test_past.py tests/processes/test_recording_processes.py tests/processes/test_state_outage.py tests/processes/test_tenants.py
+	FAIRLEAD_FULL=1 $(BIN)/pytest -s tests/state/test_race.py tests/gateway/test_strangers.py tests/audit/test_tampering.py tests/audit/test_tree.py tests/simulator/test_theory.py tests/simulator/test_repeatable.py tests/simulator/test_pace.py tests/processes/test_agreement.py tests/processes/test_machines.py tests/processes/test_past.py tests/processes/test_recording_processes.py tests/processes/test_state_outage.py tests/processes/test_tenants.py
 	$(RUN) bench/soak.py --full
 
 phoenix: setup $(STAMPS)/phoenix ## send traces to Arize Phoenix, and read them back (700 MB)

@@ -33,6 +33,8 @@ FAULTS = {
 }
 """Those of the demo's fake providers."""
 REPEATS = 5
+SIZES = (10_000, 100_000, 1_000_000)
+"""Requests of the simulations that show how time and memory grow."""
 
 
 def demo(requests: int) -> Setting:
@@ -79,6 +81,14 @@ def rates(setting: Setting) -> list[float]:
     return found
 
 
+def cpu(setting: Setting) -> float:
+    """Seconds of CPU for all of a simulation, its summary too."""
+    gc.collect()
+    begun = time.process_time()
+    simulate(setting)
+    return time.process_time() - begun
+
+
 def memory(setting: Setting) -> int:
     """Bytes that Python had allocated at the most, beyond what was there before."""
     tracemalloc.start()
@@ -93,7 +103,7 @@ def memory(setting: Setting) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=200_000, help="in a measurement of speed")
-    parser.add_argument("--largest", type=int, default=1_000_000, help="the largest measurement of memory")
+    parser.add_argument("--largest", type=int, default=1_000_000, help="the largest measurement of growth")
     args = parser.parse_args()
     machine = describe()
     print(f"{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}, commit {commit()}.\n")
@@ -101,13 +111,17 @@ def main() -> None:
     for name, made in CONFIGURATIONS.items():
         found = rates(made(args.requests))
         print(f"| {name} | {median(found):.0f} | {', '.join(f'{one:.0f}' for one in found)} |")
+    sizes = [size for size in SIZES if size <= args.largest]
+    print("\n| requests of the demo | CPU, s | of each, µs |\n|---:|---:|---:|")
+    for requests in sizes:
+        taken = cpu(demo(requests))
+        print(f"| {requests} | {taken:.2f} | {taken / requests * 1e6:.1f} |")
     print("\n| requests of the demo | Python's peak, MB | the process's peak so far, MB |\n|---:|---:|---:|")
     simulate(demo(1000))  # modules that are loaded late
-    for requests in (10_000, 100_000, 1_000_000):
-        if requests <= args.largest:
-            peak = memory(demo(requests)) / 1e6
-            resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-            print(f"| {requests} | {peak:.2f} | {resident:.0f} |")
+    for requests in sizes:
+        peak = memory(demo(requests)) / 1e6
+        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        print(f"| {requests} | {peak:.2f} | {resident:.0f} |")
 
 
 if __name__ == "__main__":

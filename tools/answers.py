@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 FACTS = ROOT / "src" / "fairlead" / "advisor" / "facts.toml"
 SKILL = ROOT / "outputs" / "skill-gateway-picker.md"
-PAGES = [ROOT / "docs" / "advisor.md", ROOT / "docs" / "simulator.md"]
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("advisor", "replay", "simulator")]
 EXAMPLES = {
     "Which gateways keep the first token under 200 ms, on a baseline of 300?": "--ttft-p99 200 --baseline 300",
     "Health care, self-hosted, with PII redaction and an audit log: Portkey or Kong?": "--ops self-hosted "
@@ -27,7 +27,7 @@ EXAMPLES = {
     "LiteLLM or Kong: at how many requests per second should a team migrate?": "--ops self-hosted --among litellm,kong",
 }
 BLOCK = re.compile(
-    r"(?<=^```console\n)\$ (fairlead (?:advise|simulate) (?:.*\\\n)*.*)\n(?:.*\n)*?(?=^```$)", re.MULTILINE
+    r"(?<=^```console\n)\$ (fairlead (?:advise|replay|simulate) (?:.*\\\n)*.*)\n(?:.*\n)*?(?=^```$)", re.MULTILINE
 )
 """A command, which may go on after a backslash at the end of a line, and what it printed."""
 WIDTH = "100"

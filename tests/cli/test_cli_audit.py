@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.audit.trails import filled
+from tests.audit.trails import filled, trail_at
 from tests.processes.family import ROOT
 
 from fairlead.audit import alarm
@@ -127,3 +127,12 @@ def test_acknowledging_says_whether_another_trail_begins(
     out = capsys.readouterr().out
     assert "acknowledged: entry 3 is not" in out
     assert ("audit-until-" in out) is begins
+
+
+def test_one_entry_is_no_entries(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with trail_at(folder / "small") as trail:
+        trail.sign()
+    assert main(["audit", "verify", "small"]) == 0
+    out = capsys.readouterr().out
+    assert "\n1 checkpoint; signed: 1 entry\n" in out
+    assert out.startswith("1 entry of ")

@@ -208,3 +208,11 @@ def test_what_init_wrote_is_yaml() -> None:
 def _environ() -> dict[str, str]:
     source = Path(__file__).parents[2] / "src"
     return {**os.environ, "PYTHONPATH": str(source)}
+
+
+def test_what_a_command_does_not_take_is_told_with_its_own_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "--config", "x.yaml", "surplus"])
+    err = capsys.readouterr().err
+    assert err.startswith("usage: fairlead check ")
+    assert "unrecognized arguments: surplus" in err

@@ -39,6 +39,24 @@ def test_long_work_shows_part_rate_and_time_left_and_leaves_nothing() -> None:
     assert to.getvalue().endswith("left\r\x1b[K")
 
 
+def test_parts_of_the_work_follow_each_other() -> None:
+    to, clock = Terminal(), Clock()
+    with Progress(200, "requests", to=to, clock=clock) as bar:
+        clock.now += 2.0
+        bar.part(100)(100)
+        clock.now += 2.0
+        bar.part(100)(50)
+    assert [told.split()[0] for told in to.getvalue().split("\r\x1b[K")[1:3]] == ["50%", "75%"]
+
+
+def test_items_are_counted_as_they_pass() -> None:
+    to, clock = Terminal(), Clock()
+    with Progress(4, "records", to=to, clock=clock) as bar:
+        for _ in bar.over("abcd"):
+            clock.now += 2.0
+    assert [told.split()[0] for told in to.getvalue().split("\r\x1b[K")[1:4]] == ["25%", "50%", "75%"]
+
+
 def test_it_is_drawn_no_more_often_than_eyes_need() -> None:
     to, clock = Terminal(), Clock()
     with Progress(10_000, "requests", to=to, clock=clock) as bar:

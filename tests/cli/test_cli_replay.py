@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def replayed(capsys: Capture, *flags: str) -> dict[str, Any]:
     assert main(["replay", *flags, "--json"]) == 0
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    told: dict[str, Any] = json.loads(capsys.readouterr().out)["replay"]
     return told
 
 
@@ -88,10 +88,10 @@ def test_the_tables_tell_what_changes_and_what_was_assumed(capsys: Capture) -> N
     assert main(["replay", "j.journal", "--config", "two.yaml", "--against", "alone.yaml"]) == 0
     told = capsys.readouterr().out
     for line in (
-        r"2 requests from 2026-09-21T14:13:20Z to 2026-09-21T14:13:21Z", r" +RECORDED +OLD +NEW +CHANGE",
-        r"requests +2 +2 +2 +=", r"refused +1 +0 +0 +=", r"cost, USD +0.000144 .*", r"a/one +1 +2 +2 +=",
+        r"2 requests from 2026-09-21T14:13:20Z to 2026-09-21T14:13:21Z", r" +recorded +old +new +change",
+        r"requests +2 +2 +2 +=", r"refused +1 +0 +0 +=", r"cost, \$ +0.000144 .*", r"a/one +1 +2 +2 +=",
         r"ci +chat +a/one +1 +1 +1 +=", rf"everyone +{why} +1 +0 +0 +=", r"pii +input +redact +1",
-        r"- assumed: of b/two the journal tells nothing: .*", r"- assumed: no key ci is configured with a value: .*",
+        r"- of b/two the journal tells nothing: .*", r"- no key ci is configured with a value: .*",
     ):  # fmt: skip
         assert any(re.fullmatch(line, each.rstrip()) for each in told.splitlines()), f"{line!r} is not in\n{told}"
 
@@ -100,16 +100,24 @@ def test_the_tables_tell_what_changes_and_what_was_assumed(capsys: Capture) -> N
 def test_a_report_has_the_simulations_behind_it(capsys: Capture, against: tuple[str, ...]) -> None:
     told = replayed(capsys, "data", "--config", "alone.yaml", *against, "--report", "r.json")
     report = json.loads(Path("r.json").read_text())
+    assert report["replay"] == told
     assert [one["name"] for one in report["runs"]] == [*against[1:], "alone.yaml"]
     assert report["runs"][-1]["summary"]["requests"] == 600
     assert report["assumed"] == told["assumed"]
     assert len(report["comparisons"]) == len(against[1:])
     assert main(["replay", "data", "--config", "alone.yaml", "--report", "r.html"]) == 0
-    assert Path("r.html").read_text().startswith("<!doctype html>")
+    page = Path("r.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert '<th scope="col">recorded</th>' in page
 
 
 def test_a_report_that_cannot_be_is_refused_before_anything_is_read(capsys: Capture) -> None:
     assert "--report 'r.txt'" in refused(capsys, "nowhere", "--config", "two.yaml", "--report", "r.txt")
+
+
+@pytest.mark.parametrize("flag", ["--config", "--against", "--since", "--until", "--report"])
+def test_a_flag_that_says_nothing_is_refused(flag: str, capsys: Capture) -> None:
+    assert f"{flag} is empty; write" in refused(capsys, "data", flag, "")
 
 
 def test_requests_of_a_time_alone_are_replayed(capsys: Capture) -> None:
@@ -133,7 +141,7 @@ def test_damage_is_skipped_and_told(capsys: Capture) -> None:
     path.write_bytes(whole)
     assert main(["replay", "j.journal", "--config", "two.yaml"]) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith("4 requests from ")
+    assert "\n4 requests from " in captured.out
     assert "1 damaged place was skipped" in captured.err
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from tests.simulator.sample_reports import HOSTILE, ONE, SWEEP, TWO
+from tests.reports.sample_reports import HOSTILE, ONE, SWEEP, TWO
 
 from fairlead.cli import report_files
 from fairlead.cli.report_files import check, write

@@ -1,12 +1,16 @@
 """`fairlead simulate` as a user meets it: what it prints, what it refuses and in which words."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.simulator.recording import a_record, write
 
 from fairlead.cli import main
 
+FOLDER = "examples/simulator"
 QUICK = ["--requests", "400"]
 
 
@@ -14,22 +18,26 @@ def simulate(*args: str) -> int:
     return main(["simulate", *QUICK, *args])
 
 
-def told(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, object]:
+def told(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
     assert simulate("--json", *args) == 0
-    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def summary(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
+    """What the only run came to."""
+    (only,) = told(capsys, *args)["runs"]
+    found: dict[str, Any] = only["summary"]
     return found
 
 
 def test_json_has_each_figure_with_its_interval(capsys: pytest.CaptureFixture[str]) -> None:
-    found = told(capsys, "--demo")
+    found = summary(capsys, "--demo")
     assert found["requests"] == 400
     for name in ("success_rate", "retry_rate", "fallback_hit_rate", "attempts_per_request", "cost_per_1000"):
         figure = found[name]
-        assert isinstance(figure, dict)
         assert figure["low"] <= figure["value"] <= figure["high"]
-    latency = found["latency_ms"]
-    assert isinstance(latency, dict)
-    assert set(latency) == {"mean", "p50", "p90", "p95", "p99"}
+    assert set(found["latency_ms"]) == {"mean", "p50", "p90", "p95", "p99"}
 
 
 def test_one_seed_is_one_result(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,8 +48,8 @@ def test_one_seed_is_one_result(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_a_scenario_does_not_say_the_demo_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text("providers: {anthropic: {first_token: 100ms}}\n")
-    found = told(capsys, "--demo", "--scenario", str(scenario))
-    failures = {one["name"]: one["failures"] for one in found["deployments"]}  # type: ignore[attr-defined]
+    found = summary(capsys, "--demo", "--scenario", str(scenario))
+    failures = {one["name"]: one["failures"] for one in found["deployments"]}
     assert failures["openai/gpt-4o-mini"]
     assert not failures["anthropic/claude-haiku-4-5"]
 
@@ -55,18 +63,18 @@ def test_targets_are_judged_and_told(slo: str, status: int, capsys: pytest.Captu
 
 
 def test_two_configurations_and_a_curve(capsys: pytest.CaptureFixture[str]) -> None:
-    folder = "examples/simulator"
-    both = ["--config", f"{folder}/bucket.yaml", "--compare", f"{folder}/window.yaml"]
-    found = told(capsys, *both, "--scenario", f"{folder}/tiers.yaml")
-    assert len(found["runs"]) == 2  # type: ignore[arg-type]
+    both = ["--config", f"{FOLDER}/bucket.yaml", "--compare", f"{FOLDER}/window.yaml"]
+    found = told(capsys, *both, "--scenario", f"{FOLDER}/tiers.yaml")
+    assert len(found["runs"]) == 2
     found = told(capsys, *both, "--sweep", "rps=10:30:10")
-    assert [len(one["points"]) for one in found["curves"]] == [3, 3]  # type: ignore[attr-defined]
+    assert [len(one["points"]) for one in found["curves"]] == [3, 3]
 
 
-def test_a_report_is_written(tmp_path: Path) -> None:
+def test_a_report_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "report.html"
     assert simulate("--demo", "--report", str(page)) == 0
     assert page.read_text().startswith("<!doctype html>")
+    assert capsys.readouterr().err == f"{page} is written\n"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +90,20 @@ def test_a_report_is_written(tmp_path: Path) -> None:
         (["--rps", "1e-300"], "--rps 1e-300"),
         (["--config", "fairlead.yaml"], "leave --config out"),
         (["--suggest"], "--suggest needs a target"),
-        (["--slo", " "], "--slo is empty"),
+        (["--slo", " "], "--slo is empty; write for example success=0.999, or leave it out"),
+        (["--compare", ""], "--compare is empty"),
+        (["--report", ""], "--report is empty"),
+        (["--sweep", ""], "--sweep is empty"),
+        (["--trace", ""], "--trace is empty"),
+        (["--faults", "openai:"], "write what goes wrong, such as openai:503=0.05"),
+        (["--faults", ""], "there is no provider or deployment ''"),
+        (["--set", "rps=-3"], "rps: '-3' is not a number from 1e-06 to 1e+06"),
+        (["--set", "rps=0"], "rps: '0' is not a number from 1e-06 to 1e+06"),
+        (["--set", "*.error=0.1", "--sweep", "*.error=0:0.5:0.1"], "--set *.error=0.1 says nothing beside --sweep"),
+        (
+            ["--set", "chat:retry.attempts=1", "--sweep", "retry.attempts=0:2:1"],
+            "--set chat:retry.attempts=1 says nothing beside --sweep retry.attempts=0:2:1",
+        ),
         (["--slo", "succes=1"], "did you mean 'success'?"),
         (["--set", "retry.atempts=1"], "did you mean 'retry.attempts'?"),
         (["--sweep", "openai.error=0:1:0"], "never ends"),
@@ -116,4 +137,146 @@ def test_an_error_in_a_scenario_has_its_place(tmp_path: Path, capsys: pytest.Cap
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text("providers:\n  opnai: {capacity: 3}\n")
     assert simulate("--demo", "--scenario", str(scenario)) == 1
-    assert f"{scenario}:2:" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"{scenario}:2:" in err
+    assert err.endswith(f"fairlead simulate: nothing is simulated: {scenario} has errors\n")
+
+
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        ("{median: 400ms, p99: 200ms}", "its p99 (200ms) is below its median (400ms)"),
+        ("{shape: 2}", "a plain value (or {always: …}), {median: …, p99: …}, {mean: …, shape: …} and {journal: PATH}"),
+    ],
+)
+def test_a_time_that_cannot_be_is_told_as_it_is_written(
+    time: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(f"providers: {{openai: {{first_token: {time}}}}}\n")
+    assert simulate("--demo", "--scenario", str(scenario)) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_who_has_no_configuration_is_shown_the_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.endswith("_API_KEY") or name == "FAIRLEAD_CONFIG"]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    assert simulate() == 1
+    assert "leave it out and say --demo" in capsys.readouterr().err
+
+
+def test_each_run_is_judged_by_its_own_figures_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    both = ["--config", f"{FOLDER}/bucket.yaml", "--compare", f"{FOLDER}/window.yaml"]
+    args = [*both, "--scenario", f"{FOLDER}/tiers.yaml", "--slo", "success=0.95,refusals=0.5"]
+    assert simulate("--json", *args) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [one["run"] for one in found["targets"]] == [
+        f"{FOLDER}/{name}.yaml" for name in ("bucket",) * 2 + ("window",) * 2
+    ]
+    judged = {(one["run"], one["target"]): one["figure"] for one in found["targets"]}
+    for run in found["runs"]:
+        assert judged[run["name"], "success=0.95"] == run["summary"]["success_rate"]
+    assert simulate(*args) == 1
+    assert f"- {FOLDER}/window.yaml: the success rate is" in capsys.readouterr().out
+
+
+def test_the_json_that_is_printed_is_the_one_that_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "report.json"
+    for what in ([], ["--sweep", "rps=10:20:10"], ["--suggest", "--slo", "success=0.5"]):
+        printed = told(capsys, "--demo", *what, "--report", str(file))
+        assert printed == json.loads(file.read_text())
+
+
+def test_a_figure_that_is_asked_for_twice_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--demo", "--figures", "success_rate,retry_rate,success_rate") == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == ["FIGURE", "success_rate", "retry_rate"]
+
+
+HERE = """
+providers: {here: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none, region: eu}}
+tenants: {acme: {}}
+routes:
+  - {model: chat, deployments: [{use: here/one, price: {input: 1, output: 1}}]}
+  - {model: gone, deployments: [{use: here/two, price: {input: 1, output: 1}}]}
+"""
+THERE = """
+providers: {there: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none, region: us}}
+tenants: {beta: {}}
+routes: [{model: chat, deployments: [{use: there/one, price: {input: 1, output: 1}}]}]
+"""
+
+
+def test_what_is_only_in_one_of_two_configurations_may_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in {"here": HERE, "there": THERE}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    both = ["--config", str(tmp_path / "here.yaml"), "--compare", str(tmp_path / "there.yaml")]
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
+        "outages: [{of: ['region:us', here], every: 1m, lasting: 10s}]\n"
+        "traffic: {acme: {}, other: {tenant: beta, model: [gone, chat]}}\n"
+    )
+    varied = ["--set", "gone:retry.attempts=0", "--faults", "there:503=0.1"]
+    here, there = told(capsys, *both, "--scenario", str(scenario), *varied)["runs"]
+    senders = [[(one["name"], one["requests"]) for one in run["summary"]["senders"]] for run in (here, there)]
+    assert senders[0] == senders[1], "both have the same requests"
+    refused = {(one["sender"], one["limit"]) for one in there["summary"]["refusals"]}
+    assert refused == {("acme", "model_not_found"), ("other", "model_not_found")}
+    curves = told(capsys, *both, "--scenario", str(scenario), "--sweep", "here/one.error=0:1:1")["curves"]
+    assert len(curves) == 2
+    without = told(capsys, *both)["runs"]
+    assert len({tuple(one["name"] for one in run["summary"]["senders"]) for run in without}) == 1
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> str:
+    """Eight requests for a model that only a wildcard has."""
+    records = [a_record(number, asked="gpt-4o", served="a/gpt-4o") for number in range(8)]
+    return str(write(tmp_path / "j.journal", records))
+
+
+def test_a_trace_needs_no_route_of_its_own(journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "wild.yaml"
+    file.write_text(
+        'providers: {a: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none}}\n'
+        'routes: [{model: "gpt-*", deployments: [a/*]}]\n'
+    )
+    assert main(["simulate", "--config", str(file), "--trace", journal, "--json"]) == 0
+    (run,) = json.loads(capsys.readouterr().out)["runs"]
+    assert run["summary"]["requests"] == 8
+    assert run["summary"]["success_rate"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--rps", "5"], "--trace says when requests come; leave --rps out"),
+        (["--set", "rps=5"], "--trace says when requests come; leave rps out of --set and --sweep"),
+        (["--sweep", "rps=1:5:1"], "--trace says when requests come; leave rps out of --set and --sweep"),
+        (["--requests", "9"], "--requests 9: --trace has 8"),
+    ],
+)
+def test_a_trace_takes_no_other_traffic(
+    args: list[str], words: str, journal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--demo", "--trace", journal, *args]) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["traffic: {acme: {rps: 5}}", "hour: 8"])
+def test_a_scenario_beside_a_trace_says_nothing_of_traffic(
+    text: str, journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(f"{text}\n")
+    assert main(["simulate", "--demo", "--trace", journal, "--scenario", str(scenario)]) == 1
+    err = capsys.readouterr().err
+    assert f"{scenario}:1:" in err
+    assert f"leave '{text.partition(':')[0]}' out of the scenario, or --trace" in err

@@ -110,6 +110,12 @@ def test_a_virtual_key_is_told_with_its_name(say: Any, folder: Path) -> None:
     assert [(row["name"], row["called"]) for row in told["rows"]] == [("k1", "ci runner"), ("static", "")]
 
 
+def test_a_total_without_rows_is_explained(say: Any) -> None:
+    _, out, err = say("--by", "user")
+    assert [line.split()[0] for line in out.splitlines()] == ["USER", "TOTAL"]
+    assert "; no request had a user" in err
+
+
 def test_waste_is_told_by_its_cause(say: Any) -> None:
     status, out, _ = say("--waste")
     assert (status, out.splitlines()[1].split()) == (0, ["client_gone", "openai/gpt-4o", "1", "0.0035", "0"])

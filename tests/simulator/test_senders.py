@@ -53,8 +53,8 @@ def test_who_sends_nothing_does_not_keep_others_from_it() -> None:
         (Load(key="lap"), "key", "there is no key 'lap'"),
         (Load(tenant="acm"), "tenant", "there is no tenant 'acm'"),
         (Load(model=("nothing",)), "model", "there is no route for the model 'nothing'"),
-        (Load(prompt=Tokens(always=5, shape=2.0)), "prompt", "write one of"),
-        (Load(answer=Tokens(mean=5, p99=20)), "answer", "write one of"),
+        (Load(prompt=Tokens(always=5, shape=2.0)), "prompt", "write exactly one of"),
+        (Load(answer=Tokens(mean=5, p99=20)), "answer", "write exactly one of"),
     ],
 )
 def test_a_load_that_cannot_be_is_refused_where_it_stands(given: Load, path: str, told: str) -> None:

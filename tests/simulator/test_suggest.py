@@ -97,10 +97,10 @@ def test_what_cannot_be_reached_is_told_with_what_comes_closest() -> None:
     assert not found.changes
     assert not found.lines
     assert found.told[0] == (
-        f"none of the {found.settings} settings that were tried meets success=0.9; this comes closest:"
+        f"none of the {found.settings} settings that were tried meets success=0.9; the present one comes closest"
     )
-    assert "and should be at least 0.9: missed by 0." in found.told[1]
     (judged,) = found.targets_after
+    assert "and should be at least 0.9: missed by 0." in judged.told
     assert judged.missing == pytest.approx(0.9 - found.after.success_rate.low)
 
 
@@ -157,3 +157,11 @@ def test_free_deployments_are_named() -> None:
     unknown = msgspec.structs.replace(DEAR, deployment=msgspec.structs.replace(DEAR.deployment, price=None))
     found = suggested(setting(route(CHEAP, unknown, retry=NEVER), requests=1000), "success=0.9")
     assert found.told[-1] == "no price is known of anthropic/claude, so what they answer counts as free"
+
+
+def test_what_a_suggestion_makes_worse_is_named() -> None:
+    """Money is saved at a provider that fails more often: whoever takes it is told what that costs."""
+    found = suggested(TWO, "success=0.5")
+    (worse,) = [told for told in found.told if told.startswith("what gets worse by more than chance: ")]
+    assert "the success rate (from 0.9" in worse
+    assert "the time to the first token" not in worse

@@ -151,11 +151,11 @@ def test_a_journals_times_are_each_deployments_own() -> None:
         (Provider(quota=Quota()), "providers.p.quota", "it limits nothing"),
         (Provider(first_token=Time(journal="j", median=1.0)), "providers.p.first_token", "a journal tells all of it"),
         (Provider(first_token=Time(journal="j", shape=2.0)), "providers.p.first_token", "a journal tells all of it"),
-        (Provider(refusal=Time(always=1.0, shape=2.0)), "providers.p.refusal", "write one of"),
-        (Provider(refusal=Time(median=1.0, p99=2.0, shape=2.0)), "providers.p.refusal", "write one of"),
-        (Provider(refusal=Time(median=1.0)), "providers.p.refusal", "write one of"),
-        (Provider(refusal=Time(shape=2.0)), "providers.p.refusal", "write one of"),
-        (Provider(refusal=Time()), "providers.p.refusal", "write one of"),
+        (Provider(refusal=Time(always=1.0, shape=2.0)), "providers.p.refusal", "write exactly one of"),
+        (Provider(refusal=Time(median=1.0, p99=2.0, shape=2.0)), "providers.p.refusal", "write exactly one of"),
+        (Provider(refusal=Time(median=1.0)), "providers.p.refusal", "write exactly one of"),
+        (Provider(refusal=Time(shape=2.0)), "providers.p.refusal", "write exactly one of"),
+        (Provider(refusal=Time()), "providers.p.refusal", "write exactly one of"),
     ],
 )
 def test_what_a_provider_cannot_be_is_refused_where_it_stands(given: Provider, path: str, told: str) -> None:

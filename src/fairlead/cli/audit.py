@@ -63,10 +63,14 @@ def _verify(args: argparse.Namespace) -> int:
     return 0 if report.finding is None else 1
 
 
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def _print_report(report: Report, *, noted: bool) -> None:
     name = report.origin or "a trail without a name"
-    print(f"{report.size} entries of {name}" if report.finding is None else f"the trail of {name}")
-    print(f"{report.checkpoints} checkpoints; {report.signed} entries are signed")
+    print(f"{_count(report.size, 'entry', 'entries')} of {name}" if report.finding is None else f"the trail of {name}")
+    print(f"{_count(report.checkpoints, 'checkpoint')}; signed: {_count(report.signed, 'entry', 'entries')}")
     for vkey in report.keys:
         print(f"key {vkey}")
     if report.torn:

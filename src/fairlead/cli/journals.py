@@ -1,21 +1,23 @@
 """Journals that a command is told to read: a file, a folder of them, or the data folder of a gateway.
 
 They are read as a stream, as often as needed, and the same records come every time: what is written meanwhile is not
-among them. It must not know what is made of the records.
+among them. The first time a bar tells how far that is. It must not know what is made of the records.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from fairlead.canonical.routing import RequestRecord
+from fairlead.cli.progress import Progress
 from fairlead.cli.stores import UnusableError
 from fairlead.journal.frames import HEADER, salt_of
 from fairlead.journal.reader import batches, records_of
 from fairlead.journal.segment import PATTERN
 from fairlead.simulator.trace import Trace, by_end
 
+MB = 1_000_000
 WHAT = "name a journal file, a folder of them, or a gateway's data folder"
 
 
@@ -37,8 +39,10 @@ class Journals:
         trace = Trace()
         damaged = 0
         try:
-            for file in _files(self._path):
-                damaged += self._note(file, trace)
+            files = _files(self._path)
+            with Progress(sum(file.stat().st_size for file in files) // MB, "MB") as progress:
+                for file in files:
+                    damaged += self._note(file, trace, progress.part(file.stat().st_size // MB))
         except OSError as error:
             raise UnusableError(f"{error.filename or self._path} cannot be read: {error.strerror}") from None
         if damaged:
@@ -52,10 +56,11 @@ class Journals:
         """The records that `trace` has noted, by their end."""
         return by_end((first, self._again(file, count)) for file, (first, count) in self._read.items())
 
-    def _note(self, file: Path, trace: Trace) -> int:
-        """Notes the records of one file; how many places of it are damaged."""
+    def _note(self, file: Path, trace: Trace, tell: Callable[[int], None]) -> int:
+        """Notes the records of one file; how many places of it are damaged. `tell` hears how many MB were read."""
         damaged = 0
         for batch in batches(file):
+            tell(batch.end // MB)
             damaged += len(batch.damage)
             for record in batch.records:
                 first, count = self._read.get(file, (record.answered_at, 0))

@@ -3,9 +3,9 @@
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self, TextIO, TypeVar
 
 AFTER = 1.0
 """Seconds in which nothing is shown."""
@@ -13,6 +13,7 @@ EVERY = 0.1
 """Seconds between two pictures of it."""
 CELLS = 24
 CLEAR = "\r\x1b[K"
+Item = TypeVar("Item")
 
 
 class Progress:
@@ -31,6 +32,8 @@ class Progress:
         self._began = clock()
         self._next = self._began + AFTER if self._to.isatty() else float("inf")
         self._is_shown = False
+        self._begun = 0
+        """Of the work, by parts that have begun."""
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +49,18 @@ class Progress:
             self._is_shown = True
             width = shutil.get_terminal_size((80, 24)).columns - 1
             self._show(self._line(min(done, self._total), now - self._began)[:width])
+
+    def part(self, size: int) -> Callable[[int], None]:
+        """What hears of the next `size` of the work, when all that was told before is done."""
+        before = self._begun
+        self._begun += size
+        return lambda done: self.tell(before + done)
+
+    def over(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, each of which is one more that is done."""
+        for done, item in enumerate(items):
+            self.tell(done)
+            yield item
 
     def _line(self, done: int, lasting: float) -> str:
         part = done / self._total

@@ -10,58 +10,79 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli import report_files
+from fairlead.cli.flags import refuse
 from fairlead.cli.journals import Journals
 from fairlead.cli.output import print_json, print_problems
 from fairlead.cli.progress import Progress
-from fairlead.cli.replay_tables import print_replay
+from fairlead.cli.report_text import print_report
 from fairlead.cli.stores import UnusableError
 from fairlead.config.load import load
 from fairlead.control.instants import parse_instant
 from fairlead.simulator.compare import differences
 from fairlead.simulator.replay import Side, as_recorded, beside, replayed
-from fairlead.simulator.replay_figures import Replay
 from fairlead.simulator.report import Comparison, Report, Run
 from fairlead.simulator.trace import Trace
+
+TEXTS = {
+    "config": "the proposed file",
+    "against": "the file that served the traffic",
+    "since": "for example 7d",
+    "until": "for example 2027-01-31",
+    "report": "a file, such as report.html",
+}
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where it was replayed, else 1."""
     try:
+        refuse(args, TEXTS)
         if args.report:
             report_files.check(args.report)
-        found, report = _replayed(args)
+        report = _report(args)
         if args.report:
             report_files.write(report, args.report)
     except UnusableError as problem:
         print(f"fairlead replay: {problem}", file=sys.stderr)
         return 1
     if args.json:
-        print_json(found)
-    else:
-        print_replay(found)
+        print_json(report)
+    else:  # a report has the simulations as well
+        print_report(msgspec.structs.replace(report, runs=[], comparisons=[]))
     return 0
 
 
-def _replayed(args: argparse.Namespace) -> tuple[Replay, Report]:
+def _report(args: argparse.Namespace) -> Report:
     """What changes, and the simulations behind it. Raises UnusableError."""
     new = _snapshot(args.config)
     old = None if args.against is None else _snapshot(args.against)
     journals = Journals(Path(args.journal), *_times(args, time.time()))
     trace = journals.trace()
-    recorded = as_recorded(trace, journals.by_end(), old or new)
+    recorded = _recorded(trace, journals, old or new)
     sides = [_side(one, trace, journals, args.seed) for one in (old, new) if one is not None]
     if {side.figures.requests for side in (recorded, *sides)} != {trace.requests}:
         raise UnusableError(f"files of {args.journal} were deleted while they were read; replay a copy of it")
     found = beside(trace, new, recorded=recorded, old=sides[0] if old else None, new=sides[-1])
     names = [*([args.against] if old else []), args.config or "the configuration"]
     runs = [Run(name=name, summary=side.summary) for name, side in zip(names, sides, strict=True) if side.summary]
-    compared = [
-        Comparison(before=one.name, after=other.name, differences=differences(one.summary, other.summary))
-        for one, other in pairwise(runs)
-    ]
-    return found, Report(title=f"{args.journal}, replayed", assumed=found.assumed, runs=runs, comparisons=compared)
+    return Report(
+        title=f"{args.journal}, replayed",
+        assumed=found.assumed,
+        runs=runs,
+        comparisons=[
+            Comparison(before=one.name, after=other.name, differences=differences(one.summary, other.summary))
+            for one, other in pairwise(runs)
+        ],
+        replay=found,
+    )
+
+
+def _recorded(trace: Trace, journals: Journals, snapshot: Snapshot) -> Side:
+    with Progress(trace.requests, "requests") as progress:
+        return as_recorded(trace, progress.over(journals.by_end()), snapshot)
 
 
 def _side(snapshot: Snapshot, trace: Trace, journals: Journals, seed: int) -> Side:

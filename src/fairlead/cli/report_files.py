@@ -1,5 +1,6 @@
 """Where a report of simulations is written to: the suffix of the file says what it is written as."""
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,7 +9,7 @@ import msgspec
 
 from fairlead.cli.stores import UnusableError
 from fairlead.config.units import shown
-from fairlead.simulator.page import page
+from fairlead.reports.page import page
 from fairlead.simulator.report import Report
 
 EXTRA = "plots"
@@ -33,13 +34,17 @@ def check(path: str) -> None:
 
 
 def write(report: Report, path: str) -> None:
-    """A page, JSON or a picture, by the suffix. Raises UnusableError with the reason where that cannot be."""
+    """A page, JSON or a picture, by the suffix; a line on stderr says that it is there.
+
+    Raises UnusableError with the reason where that cannot be.
+    """
     check(path)
     made = _WRITERS[Path(path).suffix.lower()](report)
     try:
         Path(path).write_bytes(made)
     except OSError as error:
         raise UnusableError(f"--report {shown(path)} cannot be written: {error.strerror}") from None
+    print(f"{path} is written", file=sys.stderr)
 
 
 def _page(report: Report) -> bytes:
@@ -51,13 +56,13 @@ def _json(report: Report) -> bytes:
 
 
 def _png(report: Report) -> bytes:
-    from fairlead.simulator.figures import picture
+    from fairlead.reports.pictures import picture
 
     return picture(report, "png")
 
 
 def _svg(report: Report) -> bytes:
-    from fairlead.simulator.figures import picture
+    from fairlead.reports.pictures import picture
 
     return picture(report, "svg")
 

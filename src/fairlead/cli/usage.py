@@ -7,7 +7,7 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -129,13 +129,14 @@ def _print(told: Told, args: argparse.Namespace) -> None:
     total = ["TOTAL", *(_cell(getattr(told.total, name)) for name in columns[1:])]
     print_table(heads, [*lines, total])
     note = f"from {format_instant(told.since)} to {format_instant(told.until)}, in US dollars"
-    print(note, *_notes(told), sep="; ", file=sys.stderr)
+    print(note, *_notes(told, args.by), sep="; ", file=sys.stderr)
 
 
-def _notes(told: Told) -> Sequence[str]:
-    if told.total.unpriced == 0:
-        return ()
-    return (f"{told.total.unpriced} without a known price are not in the cost",)
+def _notes(told: Told, by: By) -> Iterator[str]:
+    if not told.rows:
+        yield "nothing was wasted" if isinstance(told, WasteReport) else f"no request had a {by}"
+    if told.total.unpriced:
+        yield f"{told.total.unpriced} without a known price are not in the cost"
 
 
 def _first(row: Any, column: str) -> str:

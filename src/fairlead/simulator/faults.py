@@ -52,6 +52,11 @@ FAULTS = {
     "slow": Fault(stage="slowness"),
 }
 """`error` is a failure of any kind at a provider, for who does not care which."""
+Bounds = tuple[float, float, str]
+"""The least and the most that a number may be, and both in words."""
+A_SHARE: Bounds = (0.0, 1.0, "a share of all attempts, so from 0 to 1")
+SECONDS: Bounds = (0.0, 1e9, "0 or more, and below 1e9")
+SLOWNESS: Bounds = (1.0, 1e9, "1 or more, and below 1e9")
 SLOWER = 8.0
 """How much slower `slow` is where nobody says."""
 
@@ -67,7 +72,7 @@ def fault(name: str) -> Fault:
         return found
     if found.status not in {429, 503}:
         raise ValueError(f"{name!r}: only 429 and 503 say when to come back")
-    return msgspec.structs.replace(found, retry_after=_number(amount, f"the seconds of {name!r}"))
+    return msgspec.structs.replace(found, retry_after=_number(amount, f"the seconds of {name!r}", SECONDS))
 
 
 def parse(text: str) -> tuple[Struck, ...]:
@@ -89,24 +94,21 @@ def _struck(entry: str) -> Struck:
     if not equals:
         raise ValueError(f"{entry!r} is not NAME=RATE, such as 429=0.05")
     rate, cross, times = told.partition("x")
-    struck = Struck(name, fault(name), _number(rate, f"the rate of {name!r}"))
-    if struck.rate > 1.0:
-        raise ValueError(f"the rate of {name!r} is {rate}; it is a share of all attempts, so from 0 to 1")
+    struck = Struck(name, fault(name), _number(rate, f"the rate of {name!r}", A_SHARE))
     if struck.fault.stage != "slowness":
         if cross:
             raise ValueError(f"{entry!r}: only 'slow' takes a factor")
         return struck
-    factor = _number(times, f"the factor of {name!r}") if cross else SLOWER
-    if factor < 1.0:
-        raise ValueError(f"the factor of {name!r} is {times}; slower is 1 or more")
+    factor = _number(times, f"the factor of {name!r}", SLOWNESS) if cross else SLOWER
     return msgspec.structs.replace(struck, times=factor)
 
 
-def _number(text: str, what: str) -> float:
+def _number(text: str, what: str, bounds: Bounds) -> float:
+    least, most, told = bounds
     try:
         number = float(text)
     except ValueError:
         raise ValueError(f"{what} is {text!r}, which is no number") from None
-    if not 0.0 <= number < 1e9:
-        raise ValueError(f"{what} is {text}; it is 0 or more, and below 1e9")
+    if not least <= number <= most:
+        raise ValueError(f"{what} is {text}; it is {told}")
     return number

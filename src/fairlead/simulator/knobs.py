@@ -14,11 +14,13 @@ from fairlead.canonical.routing import Route
 from fairlead.config import model
 from fairlead.config.problems import did_you_mean
 from fairlead.config.shape import record_of
-from fairlead.config.units import Unit, number, positive
+from fairlead.config.units import Unit, number
 from fairlead.simulator.faults import FAULTS, Struck, fault, parse
 from fairlead.simulator.setting import EVERYONE, Setting, SettingError, deployments_of, names_of
 
 RPS = "rps"
+LEAST_RPS, MOST_RPS = 1e-6, 1e6
+"""Requests per second."""
 WEIGHT = "weight."
 ROUTE_KNOBS = {
     "retry.attempts": ("retry", "attempts"),
@@ -54,15 +56,25 @@ def with_knob(setting: Setting, name: str, text: str) -> Setting:
       beside its other faults; for `slow` also `0.05x4`.
     - a name of ROUTE_KNOBS, or `weight.<deployment>`: of every route, or with `<route>:` before it of that one.
 
+    What is only in another of the setting's configurations changes nothing here.
+
     Raises SettingError for a name that is not there and for a value that cannot be.
     """
-    for vary in (_with_rate, _with_route_knob, _with_weight, _with_fault):
-        varied = vary(setting, name, text)
-        if varied is not None:
-            return varied
+    varied = _varied(setting, name, text)
+    if varied is not None:
+        return varied
+    others = (msgspec.structs.replace(setting, snapshot=other) for other in setting.compared)
+    if any(_varied(other, name, text) is not None for other in others):
+        return setting
     hint = did_you_mean(name, _names(setting))
     known = f"; write rps, PROVIDER.FAULT, {', '.join(ROUTE_KNOBS)} or weight.PROVIDER/MODEL"
     raise SettingError(f"there is nothing called {name!r} to vary{hint or known}")
+
+
+def covers(name: str, other: str) -> bool:
+    """Whether whatever `other` varies is varied by `name` as well: `retry.attempts` covers `chat:retry.attempts`."""
+    everywhere = name.removeprefix(EVERYONE) if name.startswith(f"{EVERYONE}.") else f":{name}"
+    return other == name or other.endswith(everywhere)
 
 
 def value_of(route: Route, knob: str) -> float:
@@ -78,13 +90,19 @@ def unit_of(knob: str) -> Unit:
     return _unit(model.Route, ROUTE_KNOBS[knob])
 
 
+def _varied(setting: Setting, name: str, text: str) -> Setting | None:
+    """None: the setting's own configuration has nothing of that name."""
+    found = (vary(setting, name, text) for vary in (_with_rate, _with_route_knob, _with_weight, _with_fault))
+    return next((one for one in found if one is not None), None)
+
+
 def _with_rate(setting: Setting, name: str, text: str) -> Setting | None:
     if name != RPS:
         return None
     loads = setting.scenario.traffic
     if loads and all(load.rps is not None for load in loads.values()):
         raise SettingError(f"rps={text} changes nothing: every load of the scenario has a rate of its own")
-    return msgspec.structs.replace(setting, rps=_read(positive(number(0, 1_000_000)), name, text))
+    return msgspec.structs.replace(setting, rps=_read(number(LEAST_RPS, MOST_RPS), name, text))
 
 
 def _with_route_knob(setting: Setting, name: str, text: str) -> Setting | None:

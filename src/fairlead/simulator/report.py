@@ -1,11 +1,14 @@
 """What is reported of simulations: runs side by side, curves over a setting that is varied, how two configurations
-differ, and what is suggested. Values only.
+differ, what is suggested, and a replay. Values only.
+
+A report is the JSON of `--json` and of `--report x.json` alike.
 """
 
 from typing import Literal
 
 import msgspec
 
+from fairlead.simulator.replay_figures import Replay
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import Summary
 
@@ -58,6 +61,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a simulation meets a target."""
 
+    run: str = ""
+    """The run that was judged; empty: there is only one."""
     target: str
     """As it is written: `success=0.999`."""
     figure: Interval
@@ -96,4 +101,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: list[Comparison] = []
     suggestion: Suggestion | None = None
     targets: list[Judged] = []
-    """What was asked of the last run, or of what is suggested."""
+    """What was asked of every run, or of what is suggested."""
+    replay: Replay | None = None
+    """What recorded requests come to, beside what they came to; `runs` are the simulations behind it."""

@@ -3,9 +3,9 @@
 Every name that is not there is told with what was probably meant. It must not know what becomes of a request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from fairlead.canonical.routing import Snapshot
+from fairlead.canonical.routing import Route, Snapshot
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.policy.routes import Routes
 from fairlead.policy.rules import Rules
@@ -29,19 +29,17 @@ def traffic_of(setting: Setting) -> Traffic:
 
 def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
     """Everyone who sends requests: as the scenario says, or else every tenant, or else every key, alike."""
-    snapshot = setting.snapshot
-    keys = {key.name or key.id: key for key in snapshot.keys.values()}
-    loads = setting.scenario.traffic or {name: written.Load() for name in snapshot.tenants or keys or ("everyone",)}
+    loads = setting.scenario.traffic or dict.fromkeys(_everyone(setting.configurations), written.Load())
     without = sum(load.rps is None for load in loads.values())
     for name, load in loads.items():
         where = f"traffic.{name}"
-        key = _key(snapshot, keys, name, load)
+        _check_owner(setting.configurations, name, load)
         rate = setting.rps / without if load.rps is None else load.rps
         yield (
             Sender(
                 name=name,
-                key=key,
-                models=tuple(_models(snapshot, key, load, where)),
+                key=_key(setting.snapshot, name, load),
+                models=tuple(_models(setting.configurations, name, load)),
                 prompt=PROMPT if load.prompt is None else distribution(load.prompt, f"{where}.prompt"),
                 answer=ANSWER if load.answer is None else distribution(load.answer, f"{where}.answer"),
                 max_tokens=load.max_tokens,
@@ -59,38 +57,67 @@ def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
         )
 
 
-def _key(snapshot: Snapshot, keys: dict[str, VirtualKey], name: str, load: written.Load) -> VirtualKey:
-    """The key that a load's requests come with; a tenant without one in the file has those made at run time."""
+def _everyone(configurations: Sequence[Snapshot]) -> list[str]:
+    """Every tenant of any of them, or else every key."""
+    tenants = dict.fromkeys(name for one in configurations for name in one.tenants)
+    return list(tenants or dict.fromkeys(name for one in configurations for name in _keys(one))) or ["everyone"]
+
+
+def _keys(snapshot: Snapshot) -> dict[str, VirtualKey]:
+    return {key.name or key.id: key for key in snapshot.keys.values()}
+
+
+def _check_owner(configurations: Sequence[Snapshot], name: str, load: written.Load) -> None:
+    """Whose requests a load's are must be in one of the configurations at least, and of one owner."""
     if load.key is not None:
-        known(load.key, keys, "key", f"traffic.{name}.key")
-        key = keys[load.key]
-        if load.tenant not in {None, key.tenant}:
-            message = f"the key {load.key!r} is of the tenant {key.tenant!r}; remove `tenant` or name another key"
-            raise SettingError(message, f"traffic.{name}.tenant")
-        return key
+        known(load.key, [key for one in configurations for key in _keys(one)], "key", f"traffic.{name}.key")
     if load.tenant is not None:
-        known(load.tenant, snapshot.tenants, "tenant", f"traffic.{name}.tenant")
-    elif name in keys:
-        return keys[name]
+        tenants = [tenant for one in configurations for tenant in one.tenants]
+        known(load.tenant, tenants, "tenant", f"traffic.{name}.tenant")
+    owners = {keys[load.key].tenant for keys in map(_keys, configurations) if load.key in keys}
+    if load.tenant is not None and owners and load.tenant not in owners:
+        message = f"the key {load.key!r} is of the tenant {owners.pop()!r}; remove `tenant` or name another key"
+        raise SettingError(message, f"traffic.{name}.tenant")
+
+
+def _key(snapshot: Snapshot, name: str, load: written.Load) -> VirtualKey:
+    """The key that a load's requests come with; a tenant without one in the file has those made at run time."""
+    keys = _keys(snapshot)
+    called = load.key or ("" if load.tenant else name)
+    if called in keys:
+        return keys[called]
     tenant = load.tenant or (name if name in snapshot.tenants else "")
     own = next((key for key in keys.values() if tenant and key.tenant == tenant), None)
     return own or VirtualKey(id=name, name=name, tenant=tenant)
 
 
-def _models(snapshot: Snapshot, key: VirtualKey, load: written.Load, where: str) -> Iterator[str]:
+def _models(configurations: Sequence[Snapshot], name: str, load: written.Load) -> Iterable[str]:
     """What is asked for: as the load says, or every model with a route of its own that its key may use."""
-    if not load.model:
-        plain = [route for route in snapshot.routes if not route.model.endswith("*")]
-        if not plain:
-            raise SettingError("every route has a wildcard; say with `model` what is asked for", where)
-        rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
-        allowed = [route.model for route in plain if rules.may_use(key, route.model, route)]
-        if not allowed:
-            raise SettingError("its key may use none of the routes; say with `model` what is asked for", where)
-        yield from allowed
-        return
-    routes = Routes(snapshot.routes, snapshot.facts)
-    for model in load.model:
-        if routes.find(model) is None:
-            known(model, [route.model for route in snapshot.routes], "route for the model", f"{where}.model")
-        yield model
+    where = f"traffic.{name}"
+    if load.model:
+        _check_models(configurations, load.model, f"{where}.model")
+        return load.model
+    plain = [(one, route) for one in configurations for route in one.routes if not route.model.endswith("*")]
+    if not plain:
+        raise SettingError(
+            "every route has a wildcard; say with `model` in a scenario's traffic what is asked for", where
+        )
+    allowed = dict.fromkeys(route.model for one, route in plain if _may_use(one, _key(one, name, load), route))
+    if not allowed:
+        raise SettingError(
+            "its key may use none of the routes; say with `model` in a scenario's traffic what is asked for", where
+        )
+    return allowed
+
+
+def _check_models(configurations: Sequence[Snapshot], models: Iterable[str], where: str) -> None:
+    """Each model must have a route in one of the configurations at least."""
+    routes = [Routes(one.routes, one.facts) for one in configurations]
+    for model in models:
+        if all(one.find(model) is None for one in routes):
+            known(model, [route.model for one in configurations for route in one.routes], "route for the model", where)
+
+
+def _may_use(snapshot: Snapshot, key: VirtualKey, route: Route) -> bool:
+    rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
+    return rules.may_use(key, route.model, route)

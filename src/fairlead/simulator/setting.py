@@ -3,12 +3,13 @@
 Here is also what is assumed where they say nothing. It must not know how providers, senders and chance are made of it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from fairlead.canonical.routing import Deployment, Snapshot
 from fairlead.config.problems import did_you_mean
+from fairlead.config.units import format_count, format_duration
 from fairlead.simulator import scenario as written
 from fairlead.simulator.chance import Distribution, Fixed, Gamma, log_normal
 from fairlead.simulator.faults import Struck
@@ -51,22 +52,41 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     begins: float = 0.0
     """Unix seconds at instant 0, on a midnight (UTC)."""
-    elsewhere: frozenset[str] = frozenset()
-    """Providers and deployments of other configurations that the scenario is for as well."""
+    compared: tuple[Snapshot, ...] = ()
+    """All configurations that the scenario is for, in one order, where it is for several: what only another one has may
+    be named, and does nothing here.
+    """
+
+    @property
+    def configurations(self) -> tuple[Snapshot, ...]:
+        """All that the scenario is for. Who sends what is the same for each of them."""
+        return self.compared or (self.snapshot,)
 
 
 def distribution(time: written.Time | written.Tokens, where: str) -> Distribution:
     """What is written of a time or a size. Raises SettingError."""
+    write, of_journals = _WRITTEN[type(time)]
     if {name for name in time.__struct_fields__ if getattr(time, name) is not None} not in FORMS:
-        raise SettingError("write one of a plain value, {median: …, p99: …} and {mean: …, shape: …}", where)
+        raise SettingError(
+            f"write exactly one of a plain value (or {{always: …}}), {{median: …, p99: …}}, "
+            f"{{mean: …, shape: …}}{of_journals}",
+            where,
+        )
     if time.always is not None:
         return Fixed(time.always)
     if time.mean is not None:
         return Gamma(time.mean, time.shape or 1.0)
-    try:
-        return log_normal(time.median or 0.0, time.p99 or 0.0)
-    except ValueError as error:
-        raise SettingError(str(error), where) from None
+    median, p99 = time.median or 0, time.p99 or 0
+    if p99 < median:
+        raise SettingError(f"its p99 ({write(p99)}) is below its median ({write(median)}); write a longer one", where)
+    return log_normal(median, p99)
+
+
+_WRITTEN: dict[type, tuple[Callable[..., str], str]] = {
+    written.Time: (format_duration, " and {journal: PATH}"),
+    written.Tokens: (format_count, ""),
+}
+"""How a value is written, and what else there may be."""
 
 
 def deployments_of(snapshot: Snapshot) -> dict[str, Deployment]:
@@ -90,5 +110,5 @@ def known(name: str, names: Iterable[str], what: str, path: str = "") -> None:
     """Raises SettingError where the name is not there, with what was probably meant."""
     there = sorted(set(names))
     if name not in there:
-        hint = did_you_mean(name, there) or f"; there are {', '.join(there) or 'none'}"
+        hint = did_you_mean(name, there) or (f"; known here: {', '.join(there)}" if there else ", which has none")
         raise SettingError(f"there is no {what} {name!r} in the configuration{hint}", path)

@@ -76,9 +76,9 @@ def parse(text: str) -> tuple[Target, ...]:
     return targets
 
 
-def judge(targets: Sequence[Target], summary: Summary) -> list[Judged]:
-    """Each target, whether it is met and by how much it is not."""
-    return [_judged(target, figure(summary, target.aim.figure)) for target in targets]
+def judge(targets: Sequence[Target], summary: Summary, run: str = "") -> list[Judged]:
+    """Each target, whether it is met and by how much it is not. `run` names what is judged among others."""
+    return [_judged(target, figure(summary, target.aim.figure), run) for target in targets]
 
 
 def shortfall(target: Target, summary: Summary, sureness: float = 1.0) -> float:
@@ -101,12 +101,18 @@ def shown(value: float, unit: Unit) -> str:
     return f"{value:.5g}"
 
 
-def _judged(target: Target, found: Interval) -> Judged:
+def _judged(target: Target, found: Interval, run: str) -> Judged:
     aim, bound = target.aim, target.bound
     end, sign = (found.low, 1.0) if aim.at_least else (found.high, -1.0)
     missing = max((bound - end) * sign, 0.0)
+    told = _told(target, found, missing)
     return Judged(
-        target=str(target), figure=found, met=missing == 0.0, missing=missing, told=_told(target, found, missing)
+        run=run,
+        target=str(target),
+        figure=found,
+        met=missing == 0.0,
+        missing=missing,
+        told=f"{run}: {told}" if run else told,
     )
 
 

@@ -9,14 +9,15 @@ What is worth more: to meet the targets, or to come closer to them; then a lower
 is lost, the time to the first token and the nearness to the present setting decide between what costs about the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf, log, sqrt
 
 import msgspec
 
+from fairlead.simulator.compare import differences
 from fairlead.simulator.report import Suggestion
 from fairlead.simulator.setting import Setting
-from fairlead.simulator.slo import Target, judge, shortfall
+from fairlead.simulator.slo import AIMS, Target, judge, shortfall, shown
 from fairlead.simulator.space import Place, Space, effective, space
 from fairlead.simulator.summary import Summary
 from fairlead.simulator.yaml_lines import lines
@@ -35,6 +36,8 @@ FEWEST = 2000
 """Requests of a simulation that says anything."""
 NEARNESS = 10.0
 """What it is worth, in cost, to come closer to targets that are missed."""
+WATCHED = ("success", "refusals", "cuts", "waste", "ttft_p50", "ttft_p99", "latency_p50", "latency_p99")
+"""The figures that are named where a suggestion makes them worse."""
 Worth = tuple[bool, bool, float]
 """Whether too much is lost, whether targets are missed, and in one sum what a place costs. The less, the better."""
 
@@ -173,18 +176,34 @@ def _told(search: _Search, best: Place, reached: bool) -> list[str]:
     targets = ",".join(map(str, search.targets)) or "success as now"
     told = []
     if not reached:
-        told.append(f"none of the {search.settings} settings that were tried meets {targets}; this comes closest:")
-        told += [one.told for one in judge(search.targets, after) if not one.met]
+        closest = "the present one" if best == search.space.present else "this"
+        told.append(f"none of the {search.settings} settings that were tried meets {targets}; {closest} comes closest")
     elif best == search.space.present:
         told.append(
             f"the present setting meets {targets}, and none of the {search.settings} that were tried is cheaper"
         )
     else:
         told.append(f"of the {search.settings} settings that were tried, this is the cheapest that meets {targets}")
-    told.append(f"a thousand answers cost {_cost(after)} US dollars ({_cost(before)} at present)")
+    told.append(
+        f"a thousand answers cost {_cost(after)} US dollars ({_cost(before)} at present), which is what is compared; "
+        "a thousand requests cost less where some of them are not answered"
+    )
+    if best != search.space.present:
+        worse = ", ".join(_worse(before, after))
+        told.append(f"what gets worse by more than chance: {worse or 'nothing'}")
     if after.unpriced:
         told.append(f"no price is known of {', '.join(after.unpriced)}, so what they answer counts as free")
     return told
+
+
+def _worse(before: Summary, after: Summary) -> Iterator[str]:
+    """What the change is paid with, by name and figure."""
+    beyond = {one.figure: one for one in differences(before, after) if one.beyond_chance}
+    for aim in map(AIMS.__getitem__, WATCHED):
+        found = beyond.get(aim.figure)
+        if found is not None and (found.difference.value < 0.0) is aim.at_least:
+            was, becomes = (shown(one.value, aim.unit) for one in (found.before, found.after))
+            yield f"{aim.words} (from {was} to {becomes})"
 
 
 def _cost(summary: Summary) -> str:

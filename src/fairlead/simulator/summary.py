@@ -1,8 +1,8 @@
 """What a simulation came to: every figure with its 95 % confidence interval, as a tree of values.
 
-The tree is the JSON of `--json`; tables, plots and pages are made of it. Rates are shares from 0 to 1, latencies are
-milliseconds, costs are US dollars per thousand requests. It must not know how any of it is found out (`summarize`), nor
-how it is shown.
+It is the `summary` of a run in JSON; tables, plots and pages are made of it. Rates are shares from 0 to 1, latencies
+are milliseconds, costs are US dollars per thousand requests. It must not know how any of it is found out
+(`summarize`), nor how it is shown.
 """
 
 from collections.abc import Iterator

@@ -86,9 +86,14 @@ def struck_by_outages(setting: Setting) -> frozenset[str]:
     return frozenset(one.name for one in deployments if any(_is_of(one, name) for name in named))
 
 
+def _names(setting: Setting) -> frozenset[str]:
+    """What providers and deployments are called in any configuration that the scenario is for."""
+    return frozenset().union(*map(names_of, setting.configurations))
+
+
 def _check(setting: Setting) -> None:
     """Names that are not there, and values that would change nothing."""
-    names = setting.elsewhere | names_of(setting.snapshot)
+    names = _names(setting)
     for name, given in setting.scenario.providers.items():
         path = f"providers.{name}"
         known(name, names, "provider or deployment", path)
@@ -152,18 +157,16 @@ def _limits(quota: written.Quota) -> Iterator[Limit]:
 def _troubles(setting: Setting) -> Iterator[tuple[Trouble, set[str]]]:
     """Each trouble, with the deployments that it strikes together."""
     deployments = deployments_of(setting.snapshot).values()
-    names = setting.elsewhere | names_of(setting.snapshot)
-    regions = {REGION + deployment.region for deployment in deployments if deployment.region}
+    everywhere = [one for snapshot in setting.configurations for one in deployments_of(snapshot).values()]
+    names = _names(setting) | {REGION + one.region for one in everywhere if one.region}
     for number, outage in enumerate(setting.scenario.outages):
         path = f"outages[{number}]"
         if not outage.of:
             raise SettingError("it strikes nobody; write a provider, a deployment or `region:NAME`", f"{path}.of")
-        hit: set[str] = set()
         for name in outage.of:
-            struck = {deployment.name for deployment in deployments if _is_of(deployment, name)}
-            if not struck:
-                known(name, names | regions, "provider, deployment or region", f"{path}.of")
-            hit |= struck
+            if not any(_is_of(one, name) for one in everywhere):
+                known(name, names, "provider, deployment or region", f"{path}.of")
+        hit = {one.name for one in deployments if any(_is_of(one, name) for name in outage.of)}
         spells = Spells(outage.every, outage.lasting, Random(f"{setting.seed}/outage/{number}"))
         yield Trouble(_struck(outage, path), spells), hit
 

@@ -1,4 +1,4 @@
-"""A report of simulations in a terminal: tables that fit its width, and small plots where they say something.
+"""A report of simulations or a replay in a terminal: tables of its width, and small plots where they say something.
 
 Colour only emphasises; everything can be read without it. It must not know how a simulation came to its figures.
 """
@@ -11,15 +11,18 @@ from itertools import pairwise
 from textwrap import wrap
 
 from fairlead.cli.sparks import lane, whisker
-from fairlead.simulator.charts import Chart, Line, charts, mean_between
-from fairlead.simulator.readings import duration, number, visible
+from fairlead.reports.charts import TIME_LINES, Chart, Line, charts, mean_between
+from fairlead.reports.readings import duration, number, span, visible
+from fairlead.reports.table import Table
+from fairlead.reports.tables import tables
 from fairlead.simulator.report import Judged, Report, Suggestion
 from fairlead.simulator.statistics import Interval
-from fairlead.simulator.tables import Table, tables
 
 WIDTH = 80
 """Where nobody says how wide the terminal is."""
 NARROWEST = 40
+MOST_ROWS = 20
+"""Of a table whose first rows say the most."""
 LANE = 2
 """Rows of a plot over time, for each line."""
 LONGEST_NAME = 28
@@ -90,42 +93,51 @@ def _suggested(found: Suggestion | None, width: int, ink: Ink) -> Iterator[str]:
 
 
 def _table(table: Table, width: int, ink: Ink) -> Iterator[str]:
-    yield ink("title", visible(table.title))
-    lines = [[visible(cell) for cell in line] for line in (table.heads, *table.rows)]
+    yield from (ink("title", line) for line in wrap(visible(table.title), width))
+    shown = table.rows[:MOST_ROWS] if table.ranked else table.rows
+    lines = [[visible(cell) for cell in line] for line in (table.heads, *shown)]
     differing = {(row + 1, column) for row, column in table.differing}
     for row, column in differing:
         lines[row][column] += " ≠"
     widths = [max(len(line[column]) for line in lines) for column in range(len(table.heads))]
-    for part, columns in enumerate(_fitting(widths, width)):
+    for part, columns in enumerate(_fitting(widths, table.abouts, width)):
         if part:
             yield ""
         for row, line in enumerate(lines):
-            cells = [line[0].ljust(widths[0])]
+            cells = [line[column].ljust(widths[column]) for column in range(table.abouts)]
             for column in columns:
                 cell = line[column].rjust(widths[column])
                 cells.append(ink("differs", cell) if (row, column) in differing else cell)
             yield GAP.join(cells).rstrip()
+    if len(shown) < len(table.rows):
+        yield f"… and {len(table.rows) - len(shown):,} more, with --json"
     for note in table.notes:
         yield from (ink("note", line) for line in wrap(visible(note), width))
 
 
-def _fitting(widths: Sequence[int], width: int) -> list[list[int]]:
-    """The columns after the first, in as many parts as it takes; each has at least one."""
+def _fitting(widths: Sequence[int], abouts: int, width: int) -> list[list[int]]:
+    """The columns after those that say what rows are about, in as many parts as it takes; each has at least one."""
+    if len(widths) <= abouts:
+        return []
     parts: list[list[int]] = [[]]
-    used = widths[0]
-    for column, wide in enumerate(widths[1:], 1):
+    begin = used = sum(widths[:abouts]) + len(GAP) * (abouts - 1)
+    for column, wide in enumerate(widths[abouts:], abouts):
         if parts[-1] and used + len(GAP) + wide > width:
             parts.append([])
-            used = widths[0]
+            used = begin
         parts[-1].append(column)
         used += len(GAP) + wide
     return parts
 
 
 def _plotted(report: Report) -> list[Chart]:
-    """Time lines of one run, latencies of several side by side, and what a sweep is for."""
+    """Time lines of one run, latencies of several side by side, and what a sweep is for. Of a suggestion the table says
+    it all.
+    """
+    if report.suggestion:
+        return []
     keys = {"success_rate", "latency_p99"} if report.curves else set()
-    keys |= {"load", "failing"} if len(report.runs) == 1 else {"latency", "cost"}
+    keys |= {"load", *TIME_LINES} if len(report.runs) == 1 else {"latency", "cost"}
     return [chart for chart in charts(report) if chart.key in keys]
 
 
@@ -183,13 +195,13 @@ def _interval(line: Line, place: int) -> Interval:
 
 
 def _range(scale: tuple[float, float], unit: str) -> str:
-    begin, end = map(number, scale)
+    begin, end = span(*scale)
     return f"{begin} to {end}{unit}" if unit in {"/s", ""} else f"{begin} to {end} {unit}"
 
 
 def _names(names: Sequence[str]) -> list[str]:
-    """Names in a column that is not too wide."""
-    short = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in map(visible, names)]
+    """Names in a column that is not too wide. Of long ones the end is kept: names are told apart by that."""
+    short = [name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}" for name in map(visible, names)]
     wide = max(map(len, short), default=0)
     return [name.ljust(wide) for name in short]
 

@@ -4,13 +4,26 @@ import io
 import re
 import sys
 
+import msgspec
 import pytest
-from tests.simulator.sample_reports import COMPARED, EMPTY, HOSTILE, ONE, REFUSED, SUGGESTED, SWEEP, TWO, report
+from tests.reports.sample_reports import (
+    COMPARED,
+    EMPTY,
+    HOSTILE,
+    ONE,
+    REFUSED,
+    REPLAYED,
+    SUGGESTED,
+    SWEEP,
+    TWO,
+    report,
+    sender,
+)
 
-from fairlead.cli.simulation_text import print_report, text
+from fairlead.cli.report_text import print_report, text
 from fairlead.simulator.report import Report
 
-ALL = [ONE, TWO, REFUSED, SWEEP, COMPARED, SUGGESTED, EMPTY]
+ALL = [ONE, TWO, REFUSED, SWEEP, COMPARED, SUGGESTED, REPLAYED, EMPTY]
 
 
 class Screen(io.StringIO):
@@ -54,7 +67,7 @@ def test_what_differs_is_marked_without_colour() -> None:
 
 def test_one_run_shows_its_load_over_time_and_several_their_latencies() -> None:
     one, two = text(ONE), text(TWO)
-    assert "Load: attempts per second (0 to 20.0/s, over 10 s)" in one
+    assert "Load: attempts per second (0 to 20/s, over 10 s)" in one
     assert re.search(r"^openai/gpt-4o +█+ +10\.0$", one, re.MULTILINE) is not None
     assert "Latency (0" not in one
     assert "Load" not in two
@@ -67,8 +80,36 @@ def test_failing_attempts_are_plotted_only_of_who_had_some() -> None:
     assert "anthropic/claude" not in plot
 
 
+def test_what_a_deployment_was_left_alone_is_plotted() -> None:
+    assert "Left alone: cooldown or open breaker (0 to 100 %, over 10 s)" in text(ONE)
+
+
+def test_of_many_rows_of_a_kind_the_first_are_shown() -> None:
+    (run,) = REFUSED.runs
+    many = [sender(f"tenant{number:02}", 0.5) for number in range(25)]
+    told = text(report(msgspec.structs.replace(run, summary=msgspec.structs.replace(run.summary, senders=many))))
+    assert "tenant19" in told
+    assert "tenant20" not in told
+    assert "… and 5 more, with --json" in told
+
+
+def test_long_names_keep_their_ends() -> None:
+    first, second = TWO.runs
+    deep = [msgspec.structs.replace(run, name=f"a/long/way/down/to/some/{run.name}") for run in (first, second)]
+    plot = text(report(*deep)).partition("Latency (")[2]
+    assert "…g/way/down/to/some/one.yaml" in plot
+    assert "…g/way/down/to/some/two.yaml" in plot
+
+
+def test_a_comparison_without_a_difference_has_no_empty_table() -> None:
+    (comparison,) = COMPARED.comparisons
+    alike = msgspec.structs.replace(comparison, differences=[])
+    told = text(msgspec.structs.replace(COMPARED, comparisons=[alike]))
+    assert "request by request\nNothing differs by more than chance." in told
+
+
 def test_a_sweep_shows_each_point_with_its_interval() -> None:
-    plot = text(SWEEP).partition("Success rate by openai.error (79.0 to 101 %)")[2]
+    plot = text(SWEEP).partition("Success rate by openai.error (79 to 101 %)")[2]
     assert re.search(r"^0\.2 +two\.yaml +80\.0 +├─*●─*┤$", plot, re.MULTILINE)
 
 

@@ -1,11 +1,12 @@
 """A report as tables in words, for a terminal and for a page alike. It must not know the width of either."""
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 import msgspec
 
-from fairlead.simulator.charts import axis
-from fairlead.simulator.readings import (
+from fairlead.reports.charts import axis
+from fairlead.reports.readings import (
     COST,
     FAIRNESS,
     LATENCY,
@@ -19,8 +20,10 @@ from fairlead.simulator.readings import (
     number,
     percent,
 )
+from fairlead.reports.replay_tables import replay_tables
+from fairlead.reports.side_by_side import side_by_side
+from fairlead.reports.table import Table
 from fairlead.simulator.report import Comparison, Curve, Difference, Report, Run
-from fairlead.simulator.shown import side_by_side
 from fairlead.simulator.summary import Deployment, Summary
 
 UNPRICED = "No price is known of {}: free of charge here."
@@ -31,22 +34,13 @@ VARIED = (*RATES[:2], RATES[-1], LATENCY[-1], COST)
 """What is told of each point of a curve."""
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """The first cell of a row says what the row is about."""
-
-    title: str
-    heads: list[str]
-    rows: list[list[str]]
-    differing: frozenset[tuple[int, int]] = frozenset()
-    """Row and column of the cells that differ from the first run's."""
-    notes: list[str] = []
-
-
 def tables(report: Report) -> Iterator[Table]:
-    """The tables of a report, the main figures first."""
-    report = side_by_side(report)
-    if report.runs:
-        yield main_figures(report.runs, report.comparisons)
+    """The tables of a report, the main figures first. Of a suggestion there are no others."""
+    if report.replay:
+        yield from replay_tables(report.replay)
+    beside = side_by_side(report)
+    if beside.runs:
+        yield main_figures(beside.runs, beside.comparisons)
     for run in report.runs:
         yield from run_tables(run, f" – {run.name}" if len(report.runs) > 1 else "")
     yield from map(changes, report.comparisons)
@@ -54,9 +48,10 @@ def tables(report: Report) -> Iterator[Table]:
 
 
 def main_figures(runs: Sequence[Run], comparisons: Sequence[Comparison] = ()) -> Table:
-    """All runs side by side. Figures that are nothing in all of them are left out."""
-    beyond = {(one.before, one.after): one for one in comparisons}
-    compared = [beyond.get((runs[0].name, run.name)) for run in runs]
+    """All runs side by side. `comparisons` are those of the first with each other one, in order. Figures that are
+    nothing in all of them are left out.
+    """
+    compared = [None, *(comparison for _, comparison in zip_longest(runs[1:], comparisons))]
     rows = [
         ["requests", *(f"{run.summary.requests:,}" for run in runs)],
         ["simulated time", *(duration(run.summary.duration) for run in runs)],
@@ -86,15 +81,18 @@ def main_figures(runs: Sequence[Run], comparisons: Sequence[Comparison] = ()) ->
 def changes(comparison: Comparison) -> Table:
     """What differs beyond chance between two runs of the same requests."""
     beyond = _beyond_chance(comparison)
+    title = f"From {comparison.before} to {comparison.after}, request by request"
+    if not beyond:
+        return Table(title=title, heads=[], rows=[], notes=[ALIKE])
     return Table(
-        title=f"From {comparison.before} to {comparison.after}, request by request",
+        title=title,
         heads=["", "change"],
         rows=[
             [reading.title, change(beyond[reading.place].difference.scaled(reading.factor))]
             for reading in READINGS
             if reading.place in beyond
         ],
-        notes=[CHANCE if beyond else ALIKE],
+        notes=[CHANCE],
     )
 
 
@@ -118,7 +116,9 @@ def run_tables(run: Run, suffix: str = "") -> Iterator[Table]:
         for kind, count in sorted(one.failures.items(), key=lambda item: -item[1])
     ]
     if failures:
-        yield Table(title=f"Failures{suffix}", heads=["", "kind", "attempts", "of its %"], rows=failures)
+        yield Table(
+            title=f"Failures{suffix}", heads=["", "kind", "attempts", "of its %"], rows=failures, abouts=2, ranked=True
+        )
     if _is_shared(summary):
         yield _senders(summary, suffix)
     if summary.refusals:
@@ -129,6 +129,8 @@ def run_tables(run: Run, suffix: str = "") -> Iterator[Table]:
                 [one.sender, one.limit, f"{one.requests:,}", figure(one.share.scaled(PERCENT))]
                 for one in summary.refusals
             ],
+            abouts=2,
+            ranked=True,
         )
 
 
@@ -180,6 +182,7 @@ def _deployment(one: Deployment) -> list[str]:
 def _senders(summary: Summary, suffix: str) -> Table:
     return Table(
         title=f"Senders{suffix}",
+        ranked=True,
         heads=["", "requests", "success %", "refused %", "tokens", "$ per 1000"],
         rows=[
             [

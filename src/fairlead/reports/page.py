@@ -14,11 +14,13 @@ from string import Template
 
 import msgspec
 
-from fairlead.simulator.charts import Chart, compared, mean_between, of_run, varied
-from fairlead.simulator.readings import NOTHING, duration, number
+from fairlead.reports.charts import Chart, compared, mean_between, of_run, varied
+from fairlead.reports.readings import NOTHING, duration, number
+from fairlead.reports.replay_tables import replay_tables
+from fairlead.reports.side_by_side import side_by_side
+from fairlead.reports.table import Table
+from fairlead.reports.tables import changes, curve_table, main_figures, run_tables
 from fairlead.simulator.report import Report
-from fairlead.simulator.shown import side_by_side
-from fairlead.simulator.tables import Table, changes, curve_table, main_figures, run_tables
 
 HINT = (
     "To read values move over a chart, or focus it and use the arrow keys. Drag, or press + and −, to see a part; "
@@ -45,7 +47,7 @@ def page(report: Report) -> str:
 
 
 def _file(name: str) -> str:
-    return (files("fairlead.simulator") / name).read_text(encoding="utf-8")
+    return (files("fairlead.reports") / name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:
@@ -68,6 +70,9 @@ def _body(report: Report, drawn: list[Chart]) -> Iterator[str]:
     yield from _list("Assumed, because nobody said it", report.assumed)
     yield f'<p class="note hint">{HINT}</p>'
     yield '<noscript><p class="note">Charts need JavaScript; their values are in the tables.</p></noscript>'
+    if report.replay:
+        for table in replay_tables(report.replay):
+            yield from _table(table)
     if report.runs:
         yield from _table(main_figures(report.runs, report.comparisons))
         for comparison in report.comparisons:
@@ -110,7 +115,8 @@ def _caption(chart: Chart) -> str:
 
 def _table(table: Table) -> Iterator[str]:
     yield f"<h3>{escape(table.title)}</h3>"
-    yield from _grid(table.heads, table.rows, table.differing)
+    if table.rows:
+        yield from _grid(table.heads, table.rows, table.differing)
     yield from (f'<p class="note">{escape(note)}</p>' for note in table.notes)
 
 

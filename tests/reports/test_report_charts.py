@@ -4,7 +4,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from tests.simulator.sample_reports import (
+from tests.reports.sample_reports import (
     EMPTY,
     NOTHING_ANSWERED,
     ONE,
@@ -17,7 +17,7 @@ from tests.simulator.sample_reports import (
     summary,
 )
 
-from fairlead.simulator.charts import TOTAL, Chart, charts, mean_between
+from fairlead.reports.charts import TOTAL, Chart, charts, mean_between
 from fairlead.simulator.report import Report, Run
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import Series
@@ -67,6 +67,12 @@ def test_the_rate_of_a_bin_that_the_end_cuts_off_is_of_the_time_that_there_was()
     line = by_key(made)["load"].lines[1]
     assert line.at == [0.0, 2.0, 2.5]
     assert line.values == [8.0, 8.0], "4 attempts in half a second"
+
+
+def test_a_breaker_is_drawn_beside_the_cooldown() -> None:
+    states = {name: Series(width=1.0, values=[share]) for name, share in {"open": 0.25, "half_open": 0.5}.items()}
+    found = by_key(alone(duration=1.0, deployments=[deployment("a", **states)]))
+    assert [found[name].lines[0].values for name in ("open", "half_open")] == [[25.0], [50.0]]
 
 
 def test_bins_after_the_end_are_left_out() -> None:

@@ -1,4 +1,4 @@
-"""A report as charts: what is drawn, in the units it is drawn in. The page, the figures and the terminal draw the same.
+"""A report as charts: what is drawn, and in which units. The page, the pictures and the terminal draw the same.
 
 Shares are percent here and infinite intervals are none. It must not know what a chart is drawn on.
 """
@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from fairlead.simulator.readings import (
+from fairlead.reports.readings import (
     ADDED,
     ATTEMPTS,
     COST,
@@ -24,14 +24,22 @@ from fairlead.simulator.readings import (
     is_known,
     lost,
 )
+from fairlead.reports.side_by_side import side_by_side
 from fairlead.simulator.report import Curve, Report, Run
-from fairlead.simulator.shown import side_by_side
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import Series, Summary
 
 Form = Literal["time", "bars", "curve"]
 VARIED = (*RATES, ATTEMPTS, LATENCY[1], LATENCY[-1], FIRST_TOKEN[-1], COST, WASTED)
 """What is drawn over a setting that is varied."""
+SHARE = "The share of the time."
+TIME_LINES = {
+    "failing": ("Attempts that failed", ""),
+    "resting": ("Left alone: cooldown or open breaker", SHARE),
+    "open": ("Breaker open", SHARE),
+    "half_open": ("Breaker half open: a few probes", SHARE),
+}
+"""Shares by time that a deployment has: their name in the summary, title and note."""
 Span = tuple[float, float]
 SHADED = "Shaded: times of trouble at the provider."
 TOTAL = -1
@@ -138,11 +146,6 @@ def _of_run(run: Run) -> Iterator[Chart]:
     until, sides = summary.duration, list(enumerate(summary.deployments))
     arriving = _rates(summary.arrivals, until, name="requests", hue=TOTAL)
     loads = [_rates(one.load, until, name=one.name, hue=hue, shaded=one.outages) for hue, one in sides]
-    failing = [
-        _shares(one.failing, until, name=one.name, hue=hue, shaded=one.outages) for hue, one in sides if one.failures
-    ]
-    resting = [_shares(one.resting, until, name=one.name, hue=hue) for hue, one in sides if one.resting_share.value]
-    lost = _shares(summary.lost, until, name="lost", hue=TOTAL)
     note = SHADED if any(one.outages for one in summary.deployments) else ""
 
     def drawn(key: str, title: str, unit: str, lines: list[Line], note: str = "") -> Chart:
@@ -151,9 +154,14 @@ def _of_run(run: Run) -> Iterator[Chart]:
         )
 
     yield drawn("load", "Load: attempts per second", "/s", [arriving, *loads], note)
-    yield drawn("failing", "Attempts that failed", "%", failing, note)
-    yield drawn("resting", "Left alone: cooldown or open breaker", "%", resting, "The share of the time.")
-    yield drawn("lost", "Lost requests", "%", [lost])
+    for key, (title, about) in TIME_LINES.items():
+        shares = [
+            _shares(getattr(one, key), until, name=one.name, hue=hue, shaded=one.outages)
+            for hue, one in sides
+            if any(getattr(one, key).values)
+        ]
+        yield drawn(key, title, "%", shares, about)
+    yield drawn("lost", "Lost requests", "%", [_shares(summary.lost, until, name="lost", hue=TOTAL)])
     if summary.refusals:
         yield _refused(run.name, summary)
 
@@ -209,9 +217,9 @@ def _line(name: str, hue: int, places: Iterable[float], intervals: Sequence[Inte
         name=name,
         hue=hue,
         at=[float(place) for place, _ in known],
-        values=[_rounded(one.value) for _, one in known],
-        low=[_rounded(one.low) if is_known(one) else None for _, one in known],
-        high=[_rounded(one.high) if is_known(one) else None for _, one in known],
+        values=[one.value for _, one in known],
+        low=[one.low if is_known(one) else None for _, one in known],
+        high=[one.high if is_known(one) else None for _, one in known],
     )
 
 
@@ -250,5 +258,5 @@ def _over_time(edges: list[float], values: list[float], *, name: str, hue: int, 
 
 
 def _rounded(value: float) -> float:
-    """As much as can be seen: a report is to be small."""
+    """As much as can be seen of the many values over time: a report is to be small."""
     return float(f"{value:.{DIGITS}g}")

@@ -3,9 +3,9 @@
 from math import inf
 
 import pytest
-from tests.simulator.sample_reports import UNKNOWN, about, summary
+from tests.reports.sample_reports import UNKNOWN, about, summary
 
-from fairlead.simulator.readings import differ, duration, figure, lost, number
+from fairlead.reports.readings import differ, duration, figure, lost, number, span
 from fairlead.simulator.statistics import Interval
 
 
@@ -26,6 +26,24 @@ def test_a_figure_has_the_digits_that_its_interval_leaves(interval: Interval, to
 
 def test_a_number_has_three_digits_or_all_its_whole_ones() -> None:
     assert [number(value) for value in (0.012345, 1.5, 12345.6, 0.0)] == ["0.0123", "1.50", "12,346", "0"]
+
+
+def test_what_is_next_to_nothing_is_not_told_as_nothing() -> None:
+    assert number(0.0000000123) == "1.23e-08"
+    assert number(0.0, about(0.0, 1e-9)) == "0.000000"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (0.0, 20.0, ("0", "20")),
+        (99.9923, 100.0, ("99.9923", "100.0000")),
+        (24_381.0, 27_988.0, ("24,381", "27,988")),
+        (0.0, 2.38e-6, ("0", "2.38e-06")),
+    ],
+)
+def test_the_ends_of_an_axis_are_told_apart(low: float, high: float, told: tuple[str, str]) -> None:
+    assert span(low, high) == told
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,23 @@
 """The tables of a report: runs side by side, what differs, and nothing of what never happened."""
 
 import msgspec
-from tests.simulator.sample_reports import (
+from tests.reports.sample_reports import (
     BY_DURATION,
     CHEAPER,
     COMPARED,
     NOTHING_ANSWERED,
     ONE,
     REFUSED,
+    REPLAYED,
     SUGGESTED,
     SWEEP,
     TWO,
     report,
 )
 
+from fairlead.reports.table import Table
+from fairlead.reports.tables import tables
 from fairlead.simulator.report import Report
-from fairlead.simulator.tables import Table, tables
 
 
 def by_title(shown: Report) -> dict[str, Table]:
@@ -93,10 +95,9 @@ def test_a_comparison_without_a_difference_says_so() -> None:
 
 
 def test_a_suggestion_is_shown_beside_what_is() -> None:
-    main, *others = tables(SUGGESTED)
+    (main,) = tables(SUGGESTED)
     assert main.heads == ["", "now", "suggested"]
     assert row(main, "retried, %") == ["5.0 [4.0, 6.0]", "50.0 [49.0, 51.0]"]
-    assert row(others[-1], "retried, %") == ["+45.0"]
 
 
 def test_a_setting_that_is_a_time_is_told_with_its_unit() -> None:
@@ -113,3 +114,29 @@ def test_a_curve_is_a_row_for_each_point() -> None:
         ["0.2", "80.0 [79.0, 81.0]"],
     ]
     assert "refused, %" not in table.heads
+
+
+def test_two_runs_of_one_name_are_told_apart_by_their_place() -> None:
+    """A file compared with itself, changed meanwhile: only the second column can differ from the first."""
+    first, second = TWO.runs
+    same = msgspec.structs.replace(second, name=first.name)
+    (comparison,) = COMPARED.comparisons
+    named = msgspec.structs.replace(comparison, after=first.name)
+    main = next(tables(msgspec.structs.replace(COMPARED, runs=[first, same], comparisons=[named])))
+    assert {column for _, column in main.differing} == {2}
+
+
+def test_a_replay_has_what_was_recorded_and_what_changes() -> None:
+    found = by_title(REPLAYED)
+    main = found["600 requests from 2026-09-21T14:13:20Z to 2026-09-21T14:15:00Z"]
+    assert main.heads == ["", "recorded", "old", "new", "change"]
+    assert row(main, "failed") == ["1", "2", "32", "+30 (+1500.0%)"]
+    assert row(main, "refused") == ["0", "0", "0", "="]
+    assert main.notes == [
+        "left out, because no configuration would have served them: 3 invalid_api_key",
+        "without a known price, and counted as free: b/two",
+    ]
+    assert [cells[0] for cells in found["Answers by deployment"].rows] == ["b/two", "a/one"], "what changes most first"
+    served = found["Answers by who asked for what"]
+    assert (served.abouts, served.rows) == (3, [["ci", "chat", "a/one", "500", "500", "490", "-10 (-2.0%)"]])
+    assert "Refusals" not in found

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from tests.real.processes import NODE_MODULES, SERVERS_PYTHON, need
-from tests.simulator.sample_reports import COMPARED, EMPTY, HOSTILE, NASTY, ONE, REFUSED, SUGGESTED, SWEEP, TWO
+from tests.reports.sample_reports import COMPARED, EMPTY, HOSTILE, NASTY, ONE, REFUSED, REPLAYED, SUGGESTED, SWEEP, TWO
 
-from fairlead.simulator.page import page
+from fairlead.reports.page import page
 from fairlead.simulator.report import Report
 
 DOCUMENT = Path(__file__).parent / "document.js"
@@ -57,7 +57,7 @@ class Parsed(HTMLParser):
             self.scripts[-1] += data
 
 
-@pytest.mark.parametrize("report", [ONE, TWO, REFUSED, SWEEP, COMPARED, SUGGESTED, HOSTILE, EMPTY])
+@pytest.mark.parametrize("report", [ONE, TWO, REFUSED, SWEEP, COMPARED, SUGGESTED, REPLAYED, HOSTILE, EMPTY])
 def test_a_page_is_whole_and_asks_for_nothing(report: Report) -> None:
     found = Parsed(page(report))
     assert not LOADING & {name for name, _ in found.attributes}
@@ -82,6 +82,12 @@ def test_tables_say_it_all_without_a_script() -> None:
     assert {"success rate, %", "99.00 [98.80, 99.20]", "95.00 [94.80, 95.20]", "rate_limited"} <= set(cells)
     assert cells.count("p99") == 3, "latency, first token and added latency, as values of their charts"
     assert {"openai.error", "80.0 [79.0, 81.0]"} <= set(Parsed(page(SWEEP)).cells)
+
+
+def test_a_replay_has_what_was_recorded_before_the_simulations() -> None:
+    told = page(REPLAYED)
+    assert {"recorded", "change", "+30 (+1500.0%)"} <= set(Parsed(told).cells)
+    assert told.index("+30 (+1500.0%)") < told.index("95 % confidence")
 
 
 def test_what_is_suggested_can_be_copied() -> None:

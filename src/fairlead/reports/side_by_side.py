@@ -1,4 +1,4 @@
-"""What of a report is shown side by side: its runs, or what is and what is suggested. Values only."""
+"""What is shown side by side: a report's runs, or what is and what is suggested. Values only."""
 
 import msgspec
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from fairlead.simulator.replay_figures import Count, Figures, Percentiles, Replay, Served, Verdicts
 from fairlead.simulator.report import Comparison, Curve, Difference, Judged, Point, Report, Run, Suggestion
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import FIGURES, Deployment, Latencies, Refusals, Sender, Series, Summary
@@ -195,5 +196,32 @@ HOSTILE = report(
     targets=[msgspec.structs.replace(MISSED, told=NASTY)],
     suggestion=msgspec.structs.replace(CLOSEST, lines=[NASTY], told=[NASTY]),
     curves=[Curve(name=NASTY, setting=NASTY, points=[Point(value=0.0, summary=summary())])],
+)
+FIGURES_THEN = Figures(
+    requests=600, answered=598, cut=1, left=0, failed=1, refused=0, retried=40, fallbacks=70, attempts=660, cost=0.5,
+    wasted=0.0, latency_ms=Percentiles(p50=1000.0, p95=2000.0, p99=3000.0),
+    first_token_ms=Percentiles(p50=300.0, p95=500.0, p99=800.0),
+)  # fmt: skip
+REPLAYED = report(
+    Run(name="old.yaml", summary=summary()),
+    Run(name="new.yaml", summary=summary(success_rate=about(0.95, 0.002))),
+    replay=Replay(
+        begins=1_790_000_000.0,
+        ends=1_790_000_100.0,
+        assumed=[],
+        left_out={"invalid_api_key": 3},
+        unpriced=["b/two"],
+        recorded=FIGURES_THEN,
+        old=msgspec.structs.replace(FIGURES_THEN, failed=2),
+        new=msgspec.structs.replace(FIGURES_THEN, failed=32),
+        change={"failed": 30},
+        deployments={"a/one": Count(recorded=500, old=500, new=490), "b/two": Count(recorded=98, old=98, new=78)},
+        models={"one": Count(recorded=500, old=500, new=490)},
+        served=[
+            Served(sender="ci", asked="chat", deployment="a/one", answers=Count(recorded=500, old=500, new=490)),
+        ],
+        refusals=[],
+        verdicts=[Verdicts(guardrail="pii", stage="input", action="redact", requests=2)],
+    ),
 )
 EMPTY = report(assumed=[])

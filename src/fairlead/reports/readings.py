@@ -13,6 +13,8 @@ from fairlead.simulator.summary import figure as told
 
 PERCENT = 100.0
 MOST_DIGITS = 6
+TINY = 1e-5
+"""What is less, and has no more digits than that, is told by its magnitude: `2.38e-06`."""
 NOTHING = "–"
 """Where there is no such figure."""
 PARTS = ("mean", *QUANTILES)
@@ -93,7 +95,15 @@ def number(value: float, known: Interval | None = None) -> str:
     """To as many digits as are `known` of it; else three that count, or every whole one."""
     half = _half(known) if known else 0.0
     digits = 1 - floor(log10(half)) if half else 2 - floor(log10(abs(value))) if value else 0
+    if digits > MOST_DIGITS and 0.0 < abs(value) < TINY:
+        return f"{value:.2e}"
     return f"{value:,.{min(max(digits, 0), MOST_DIGITS)}f}"
+
+
+def span(low: float, high: float) -> tuple[str, str]:
+    """Both ends of an axis, to as many digits as tell them apart."""
+    known = Interval(low, low, high)
+    return number(low, known) if low else "0", number(high, known)
 
 
 def _half(interval: Interval) -> float:

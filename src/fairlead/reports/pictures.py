@@ -10,8 +10,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fairlead.simulator.charts import TOTAL, Chart, Line, charts
-from fairlead.simulator.readings import duration, visible
+from fairlead.reports.charts import TOTAL, Chart, Line, charts
+from fairlead.reports.readings import duration, visible
 from fairlead.simulator.report import Report
 
 COLUMNS = 2
