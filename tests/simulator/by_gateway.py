@@ -6,6 +6,7 @@ simulator. It must not know what is compared.
 
 import json
 from asyncio import TaskGroup, open_connection
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -13,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 from tests.gateway.gateway_harness import KEY, Gateway, gateway, read_response, request_bytes
-from tests.simulator.fates import BEGINS, SEED, Came, Fate, Given
+from tests.simulator.fates import BEGINS, LOOK_EVERY, SEED, Came, Fate, Given
 from tests.simulator.played_provider import PlayedProvider, text_of
 from tests.simulator.virtual_time import VirtualLoop
 
@@ -27,14 +28,13 @@ from fairlead.gateway.world import World
 from fairlead.http.client import Client, Origin, Reply
 from fairlead.http.server import Limits, Server
 from fairlead.policy.budget import BUDGETS
-from fairlead.state.port import Spending
+from fairlead.state.port import Spending, State
 
 FORMATS: dict[str, type[Format]] = {"openai": OpenAI, "anthropic": Anthropic, "gpu": SelfHosted}
 """By provider."""
 
 
-async def by_gateway(given: Given, loop: VirtualLoop, tmp_path: Path) -> tuple[Came, float]:
-    """Also the instant of which the standings are."""
+async def by_gateway(given: Given, loop: VirtualLoop, tmp_path: Path) -> Came:
     async with AsyncExitStack() as stack:
         gate = await stack.enter_async_context(gateway(tmp_path, ()))
         gate.state._clock = lambda: int((BEGINS + loop.time()) * SECOND)
@@ -48,10 +48,9 @@ async def by_gateway(given: Given, loop: VirtualLoop, tmp_path: Path) -> tuple[C
         ports = [await _worker(gate, loop, client, served, rng=rng, stack=stack) for _ in range(served.server.workers)]
         async with TaskGroup() as group:
             for number in range(len(given.arrivals)):
-                group.create_task(_ask(given, number, loop, ports, rng))
-        rules, now = given.rules(), loop.time()
-        standings = await gate.state.standings(rules)
-        return _came(given, gate.records(), dict(zip([rule.label for rule in rules], standings, strict=True))), now
+                group.create_task(_ask(given, number, loop, lambda: _any_of(ports, rng)))
+            looks = group.create_task(_looks(given, loop, gate.state))
+        return _came(given, gate.records(), looks.result())
 
 
 async def _reachable(given: Given, loop: VirtualLoop, client: "Announcing", stack: AsyncExitStack) -> Snapshot:
@@ -81,7 +80,20 @@ async def _worker(
     return await server.listen("127.0.0.1", 0)
 
 
-async def _ask(given: Given, number: int, loop: VirtualLoop, ports: list[int], rng: Random) -> None:
+def _any_of(ports: list[int], rng: Random) -> int:
+    """As the simulator draws a worker."""
+    return ports[0] if len(ports) == 1 else ports[rng.randrange(len(ports))]
+
+
+async def _looks(given: Given, loop: VirtualLoop, state: State) -> list[list[Standing]]:
+    rules, standings = given.rules(), []
+    for arrival in given.arrivals[::LOOK_EVERY]:
+        await loop.until(arrival.at)
+        standings.append(await state.standings(rules))
+    return standings
+
+
+async def _ask(given: Given, number: int, loop: VirtualLoop, port: Callable[[], int]) -> None:
     """A client with one request, which reads its answer to the end."""
     arrival = given.arrivals[number]
     sender = given.senders[arrival.sender]
@@ -94,14 +106,13 @@ async def _ask(given: Given, number: int, loop: VirtualLoop, ports: list[int], r
     }
     headers = {"authorization": f"Bearer {KEY}{arrival.sender or ''}", "x-request-id": str(number)}
     await loop.until(arrival.at)
-    port = ports[0] if len(ports) == 1 else ports[rng.randrange(len(ports))]
-    reader, writer = await open_connection("127.0.0.1", port)
+    reader, writer = await open_connection("127.0.0.1", port())
     writer.write(request_bytes(json.dumps(body).encode(), headers=headers))
     await read_response(reader)
     writer.close()
 
 
-def _came(given: Given, records: list[RequestRecord], standings: dict[str, Standing]) -> Came:
+def _came(given: Given, records: list[RequestRecord], standings: list[list[Standing]]) -> Came:
     dollars, wasted = [0.0] * len(given.senders), [0.0] * len(given.senders)
     fates: dict[int, Fate] = {}
     for record in records:

@@ -3,30 +3,29 @@
 from random import Random
 
 import pytest
-from tests.simulator.fates import BEGINS, SEED, Came, Fate, Given, Try
+from tests.simulator.fates import BEGINS, LOOK_EVERY, SEED, Came, Fate, Given, Try
 
-from fairlead.canonical.limits import Demand
+from fairlead.canonical.limits import Demand, Standing
 from fairlead.canonical.routing import Answered, Failed
+from fairlead.policy.holds import standing
 from fairlead.simulator.measures import Measures, Tally
 from fairlead.simulator.providers import Played
 from fairlead.simulator.traffic import Arrival
 from fairlead.simulator.trial import Trial, Visit, run
 
 
-def by_simulator(given: Given, at: float, monkeypatch: pytest.MonkeyPatch) -> Came:
-    """`at` is the instant for which standings are told."""
+def by_simulator(given: Given, monkeypatch: pytest.MonkeyPatch) -> Came:
     names = [choice.deployment.name for choice in given.snapshot.routes[0].choices]
-    heard = Heard(len(given.arrivals), [sender.name for sender in given.senders], names)
+    heard = Heard(given, names)
     monkeypatch.setattr("fairlead.simulator.trial.Visit", Watched)
     trial = Trial(given.snapshot, given.upstreams(), given.senders, heard, rng=Random(SEED), begins=BEGINS)
     trial.rng.seed(SEED)
     monkeypatch.setattr(trial, "renew", lambda: None)  # a worker's chance never begins anew
     run(trial, given.arrivals, len(given.arrivals))
-    micros = trial.micros(at)
     by_sender = list(zip(*(batch.senders for batch in heard.batches), strict=True))
     return Came(
         fates=[heard.fates[arrival.at] for arrival in given.arrivals],
-        standings={rule.label: trial.counts.reserve((Demand(rule, 0),), micros)[1][0] for rule in given.rules()},
+        standings=heard.standings,
         dollars=[sum(tally.cost - tally.wasted for tally in tallies) for tallies in by_sender],
         wasted=[sum(tally.wasted for tally in tallies) for tallies in by_sender],
     )
@@ -35,12 +34,12 @@ def by_simulator(given: Given, at: float, monkeypatch: pytest.MonkeyPatch) -> Ca
 class Heard(Measures):
     """Measures that know each request apart, by the instant of its arrival."""
 
-    tries: dict[float, list[Try]]
-    fates: dict[float, Fate]
-
-    def __init__(self, *given: object) -> None:
-        super().__init__(*given)  # type: ignore[arg-type]
-        self.tries, self.fates = {}, {}
+    def __init__(self, given: Given, deployments: list[str]) -> None:
+        super().__init__(len(given.arrivals), [sender.name for sender in given.senders], deployments)
+        self.rules = given.rules()
+        self.tries: dict[float, list[Try]] = {}
+        self.fates: dict[float, Fate] = {}
+        self.standings: list[list[Standing]] = []
 
     def refuse(self, tally: Tally, arrival: Arrival, why: str) -> None:
         super().refuse(tally, arrival, why)
@@ -49,6 +48,15 @@ class Heard(Measures):
 
 class Watched(Visit):
     """The books of one request, open to us."""
+
+    def __init__(self, trial: Trial, number: int, arrival: Arrival) -> None:
+        super().__init__(trial, number, arrival)
+        if number % LOOK_EVERY == 0:
+            now, rules = trial.micros(arrival.at), self._heard.rules
+            states = trial.counts._found([Demand(rule, 0) for rule in rules])
+            self._heard.standings.append(
+                [standing(rule, state, now) for rule, state in zip(rules, states, strict=True)]
+            )
 
     def learn(self, played: Played) -> None:
         super().learn(played)

@@ -13,9 +13,10 @@ from fairlead.policy.rules import Rules
 from fairlead.simulator.providers import Upstream
 from fairlead.simulator.traffic import Arrival, Sender
 
-BEGINS = 1_767_225_600.0
-"""The wall clock at instant 0: 1 January 2026."""
+BEGINS = 1_767_225_600.0 - 20.0
+"""The wall clock at instant 0: a little before a year ends, and with it every budget's period."""
 SEED = 11
+LOOK_EVERY = 20
 Try = tuple[float, str, str, int | None]
 """When since its request's arrival, on which deployment, what it came to, and with what status."""
 
@@ -58,8 +59,8 @@ class Came(msgspec.Struct, frozen=True):
 
     fates: list[Fate]
     """In the order of arrival."""
-    standings: dict[str, Standing]
-    """How every rule stands a moment after the last request, by its label."""
+    standings: list[list[Standing]]
+    """How every rule stood (in the order of `Given.rules`) as every LOOK_EVERYth request arrived."""
     dollars: list[float]
     """What the whole answers cost, by sender."""
     wasted: list[float]
