@@ -21,10 +21,10 @@ from fairlead.canonical.tenants import Scoped, Tenant
 from fairlead.config.load import load
 from fairlead.fakes.demo import CLIENT_KEY, demo_config
 from fairlead.simulator.faults import parse
+from fairlead.simulator.life import run
 from fairlead.simulator.scenario import Load, Scenario
-from fairlead.simulator.setting import Setting, trial_of
-from fairlead.simulator.simulate import nothing_measured, simulate
-from fairlead.simulator.trial import run
+from fairlead.simulator.setting import Setting
+from fairlead.simulator.simulate import nothing_measured, simulate, trial_of
 
 FAULTS = {
     "openai": parse("429=0.25,503=0.10,500=0.05"),

@@ -16,12 +16,12 @@ from fairlead.config.world import World
 from fairlead.journal import encode
 from fairlead.journal.frames import header
 from fairlead.policy.estimate import MAY_BE_CHARGED
+from fairlead.simulator.life import run
 from fairlead.simulator.providers import Played, Trouble, Upstream
-from fairlead.simulator.setting import Setting, deployments_of, trial_of
-from fairlead.simulator.simulate import nothing_measured
+from fairlead.simulator.setting import Setting, deployments_of
+from fairlead.simulator.simulate import nothing_measured, trial_of
 from fairlead.simulator.trace import Trace
 from fairlead.simulator.traffic import Arrival
-from fairlead.simulator.trial import run
 
 BEGINS = 1_790_000_000.0
 SALT = 7

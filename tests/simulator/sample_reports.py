@@ -32,17 +32,22 @@ def deployment(name: str, **changes: Any) -> Deployment:
     made = Deployment(
         name=name,
         attempts=100,
-        attempts_per_request=1.0,
+        attempts_per_request=about(1.0),
         answered=100,
+        limited=0,
         failures={},
-        share_of_answers=0.5,
-        queue_ms=0.0,
+        failure_rate=about(0.0),
+        share_of_answers=about(0.5),
+        queue_ms=about(0.0),
+        queued_share=about(0.0),
         breaker_openings=0,
-        resting_share=0.0,
+        resting_share=about(0.0),
         outages=[],
         load=Series(width=1.0, values=[10.0] * 10),
         failing=Series(width=1.0, values=[0.0] * 10),
         resting=Series(width=1.0, values=[]),
+        open=Series(width=1.0, values=[]),
+        half_open=Series(width=1.0, values=[]),
     )
     return msgspec.structs.replace(made, **changes)
 
@@ -53,7 +58,7 @@ def sender(name: str, refused: float = 0.0) -> Sender:
         requests=100,
         success_rate=about(1 - refused, 0.001),
         refusal_rate=about(refused, 0.001),
-        tokens_per_request=800.0,
+        tokens_per_request=about(800.0),
         cost_per_1000=about(2.0, 0.1),
     )
 
@@ -62,7 +67,8 @@ TROUBLED = deployment(
     "openai/gpt-4o",
     failures={"rate_limited": 15, "timeout": 5},
     breaker_openings=2,
-    resting_share=0.25,
+    failure_rate=about(0.2),
+    resting_share=about(0.25),
     outages=[(2.0, 4.0)],
     failing=Series(width=1.0, values=[0.0, 0.0, 1.0, 1.0, 0.0]),
     resting=Series(width=1.0, values=[0.0, 0.0, 0.5, 1.0, 0.5]),
@@ -86,7 +92,7 @@ def summary(**changes: Any) -> Summary:
         cost_per_1000=about(2.0, 0.1),
         wasted_per_1000=about(0.0),
         unpriced=[],
-        fairness=1.0,
+        fairness=about(1.0),
         senders=SENDERS,
         refusals=[],
         deployments=[TROUBLED, deployment("anthropic/claude")],
@@ -110,9 +116,9 @@ REFUSED = report(
     Run(
         name="limits.yaml",
         summary=summary(
-            fairness=0.9,
+            fairness=about(0.9),
             senders=[sender("acme", 0.5), sender("beta")],
-            refusals=[Refusals(sender="acme", limit="60 requests per 1m", requests=50, share=0.5)],
+            refusals=[Refusals(sender="acme", limit="60 requests per 1m", requests=50, share=about(0.5))],
         ),
     )
 )
@@ -179,7 +185,7 @@ HOSTILE = report(
         name=NASTY,
         summary=summary(
             senders=[sender(NASTY, 0.5), sender("beta")],
-            refusals=[Refusals(sender=NASTY, limit=NASTY, requests=50, share=0.5)],
+            refusals=[Refusals(sender=NASTY, limit=NASTY, requests=50, share=about(0.5))],
             deployments=[msgspec.structs.replace(TROUBLED, name=NASTY)],
             unpriced=[NASTY],
         ),

@@ -13,10 +13,13 @@ from fairlead.simulator.simulate import simulate
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import FIGURES, figure
 
-PRESENT = setting(
-    route(choice("openai/gpt"), choice("anthropic/claude", dollars="3"), retry=Retry(attempts=1, budget=BOUNDLESS)),
-    requests=6000,
-    everyone="error=0.1",
+PRESENT = msgspec.structs.replace(
+    setting(
+        route(choice("openai/gpt"), choice("anthropic/claude", dollars="3"), retry=Retry(attempts=1, budget=BOUNDLESS)),
+        requests=6000,
+        everyone="error=0.1",
+    ),
+    seed=3,
 )
 
 

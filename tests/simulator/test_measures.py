@@ -8,6 +8,7 @@ from tests.simulator.worlds import arrival
 from fairlead.canonical.routing import Answered, Failed
 from fairlead.policy.health import Health
 from fairlead.simulator.measures import BATCHES, BINS, Line, Measures, Seen
+from fairlead.simulator.providers import Played
 
 INSTANTS = st.floats(0, 1e6)
 
@@ -65,13 +66,23 @@ def test_a_handful_of_requests_has_a_batch_each() -> None:
 
 def test_an_attempt_counts_where_it_began() -> None:
     """So that the share of attempts that failed is one of those that were made then."""
-    seen = Seen()
-    seen.attempt(3.0, Failed(at=13.0, kind="timeout"), 0.5)
-    seen.attempt(3.5, Answered(at=4.0), 0.0)
-    assert (seen.attempts, seen.answered, dict(seen.failures)) == (2, 1, {"timeout": 1})
+    measures = Measures(1, ["s"], ["a"])
+    batch, seen = measures.batches[0], measures.seen["a"]
+    measures.attempt(batch, "a", 3.0, Played(Failed(at=13.0, kind="timeout"), 13.0, waited=0.5))
+    measures.attempt(batch, "a", 3.5, Played(Answered(at=4.0), 4.0))
+    tried = batch.tried["a"]
+    assert (tried.attempts, tried.answered, dict(seen.failures)) == (2, 1, {"timeout": 1})
     assert seen.load.bins == [0, 0, 0, 2]
     assert seen.trouble.bins == [0, 0, 0, 1]
-    assert (seen.waited.count, seen.waited.total) == (1, 0.5)
+    assert (tried.queued, tried.waited) == (1, 0.5)
+
+
+def test_what_a_limit_of_ours_stopped_is_no_attempt_on_the_provider() -> None:
+    measures = Measures(1, ["s"], ["a"])
+    batch, seen = measures.batches[0], measures.seen["a"]
+    measures.attempt(batch, "a", 3.0, Played(Failed(at=3.0, kind="limited"), 3.0))
+    assert (batch.tried["a"].attempts, batch.tried["a"].limited) == (0, 1)
+    assert (dict(seen.failures), seen.load.bins, seen.trouble.bins) == ({}, [], [])
 
 
 def cooling(until: float, openings: int = 1) -> Health:
@@ -111,8 +122,31 @@ def test_every_opening_of_a_breaker_counts() -> None:
     seen.learned(0, cooling(25.0, openings=2), 16.0)
     assert seen.openings == 2
     seen.learned(0, Health(cooldown_until=25.0), 27.0)
-    assert not seen.rests
+    assert not seen.states
     seen.learned(0, cooling(35.0), 30.0)
     assert seen.openings == 3
     seen.over(100.0)
     assert sum(seen.resting.bins) == 5.0 + 9.0 + 5.0
+
+
+def spent(line: Line) -> float:
+    return sum(line.bins)
+
+
+def test_a_breakers_states_are_told_apart_from_a_cooldown() -> None:
+    """A Retry-After cools it for 4 s; then it opens for 5 s, and lets probes through until it closes."""
+    seen = Seen()
+    seen.learned(0, cooling(14.0, openings=0), 10.0)
+    seen.learned(0, cooling(25.0), 20.0)
+    seen.learned(0, Health(cooldown_until=25.0), 32.0)
+    seen.over(100.0)
+    assert (spent(seen.resting), spent(seen.open), spent(seen.half_open)) == (9.0, 5.0, 7.0)
+    assert seen.open.bins[20:26] == [1.0] * 5
+    assert seen.half_open.bins[25:] == [1.0] * 7
+
+
+def test_a_breaker_stays_half_open_to_the_end() -> None:
+    seen = Seen()
+    seen.learned(0, cooling(15.0), 10.0)
+    seen.over(100.0)
+    assert (spent(seen.open), spent(seen.half_open)) == (5.0, 85.0)

@@ -15,6 +15,7 @@ from fairlead.canonical.routing import Answered, Failed, Timeouts
 from fairlead.simulator.chance import Empirical, Fixed, Gamma, Spells
 from fairlead.simulator.faults import FAULTS, Struck, parse
 from fairlead.simulator.providers import Behavior, Played, Provider, Trouble
+from fairlead.simulator.supply import Places, Quota
 
 TIMEOUTS = Timeouts(total=60.0, first_token=10.0)
 
@@ -23,8 +24,15 @@ def behavior(**facts: object) -> Behavior:
     return msgspec.structs.replace(INSTANT, **facts)
 
 
-def provider(seed: int = 1, **facts: object) -> Provider:
-    return Provider(behavior(**facts), Random(seed))
+def provider(
+    seed: int = 1,
+    *,
+    quota: tuple[Limit, ...] = (),
+    capacity: int | None = None,
+    queue: int | None = None,
+    **facts: object,
+) -> Provider:
+    return Provider(behavior(**facts), Random(seed), quota=Quota(quota), places=Places(capacity, queue))
 
 
 def play(
@@ -120,12 +128,12 @@ def test_every_fault_leads_to_its_own_kind_or_to_a_part_of_an_answer(name: str, 
 # quota
 
 
-def quota(unit: str, limit: int, per: int = 60 * SECOND) -> Limit:
+def bucket(unit: str, limit: int, per: int = 60 * SECOND) -> Limit:
     return Limit(unit=unit, algorithm="token_bucket", limit=limit, per=per)  # type: ignore[arg-type]
 
 
 def test_a_quota_lets_its_burst_pass_and_then_its_rate() -> None:
-    one = provider(quota=(quota("requests", 60),))
+    one = provider(quota=(bucket("requests", 60),))
     answered = [isinstance(play(one, 0.25 * number).outcome, Answered) for number in range(4 * 120)]
     assert all(answered[:60])
     assert sum(answered) == pytest.approx(60 + 120, abs=1)
@@ -141,7 +149,7 @@ def test_who_comes_back_when_told_is_let_in_and_not_much_sooner(
     asks: list[tuple[float, int, int]], requests: int, tokens: int
 ) -> None:
     """Over both of its limits: it is the longer of the two waits that is told."""
-    one = provider(refusal=Fixed(0.001), quota=(quota("requests", requests), quota("tokens", tokens)))
+    one = provider(refusal=Fixed(0.001), quota=(bucket("requests", requests), bucket("tokens", tokens)))
     now = 0.0
     for pause, prompt, answer in asks:
         now += pause
@@ -157,7 +165,7 @@ def test_who_comes_back_when_told_is_let_in_and_not_much_sooner(
 
 
 def test_a_quota_counts_nothing_of_what_it_refused() -> None:
-    one = provider(quota=(quota("requests", 2), quota("tokens", 100)))
+    one = provider(quota=(bucket("requests", 2), bucket("tokens", 100)))
     assert isinstance(play(one, prompt=90, answer=5).outcome, Answered)
     for _ in range(5):
         assert isinstance(play(one, prompt=90, answer=5).outcome, Failed)
@@ -165,7 +173,7 @@ def test_a_quota_counts_nothing_of_what_it_refused() -> None:
 
 
 def test_what_is_larger_than_a_quota_is_told_to_come_back_tomorrow() -> None:
-    outcome = play(provider(quota=(quota("tokens", 100),)), prompt=100, answer=5).outcome
+    outcome = play(provider(quota=(bucket("tokens", 100),)), prompt=100, answer=5).outcome
     assert isinstance(outcome, Failed)
     assert outcome.retry_after == 86_400.0
 

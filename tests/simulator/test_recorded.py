@@ -8,7 +8,8 @@ from fairlead.simulator import recorded
 from fairlead.simulator.chance import Fixed
 from fairlead.simulator.recorded import History, Tried, tried
 from fairlead.simulator.scenario import Provider, Scenario, Time
-from fairlead.simulator.setting import Setting, SettingError, trial_of
+from fairlead.simulator.setting import Setting, SettingError
+from fairlead.simulator.simulate import trial_of
 
 
 def test_a_stream_tells_its_first_token_and_its_pace() -> None:

@@ -15,7 +15,7 @@ from fairlead.canonical.limits import SECOND, Limit
 from fairlead.canonical.routing import Cooldown, Retry, Server, Timeouts
 from fairlead.canonical.tenants import Scoped, Tenant
 from fairlead.policy import attempts, health, select
-from fairlead.simulator import providers
+from fairlead.simulator import providers, supply
 from fairlead.simulator.scenario import Bursts, Day, Load, Outage, Quota, Scenario, Time, Tokens
 from fairlead.simulator.setting import Setting
 from fairlead.simulator.simulate import simulate
@@ -142,7 +142,7 @@ def test_work_grows_evenly_with_the_requests(monkeypatch: pytest.MonkeyPatch) ->
     counting(select, "is_available")
     counting(health, "answered")
     counting(health, "failed")
-    counting(providers, "take_bucket")
+    counting(supply, "take_bucket")
     counting(providers, "_drawn")
     counting(providers.Provider, "_answered")
 

@@ -20,10 +20,12 @@ from fairlead.canonical.tenants import Scoped, Tenant, VirtualKey
 from fairlead.fakes import Script
 from fairlead.simulator.chance import Fixed
 from fairlead.simulator.faults import Struck, fault
+from fairlead.simulator.life import run
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Behavior, Played, Provider
 from fairlead.simulator.traffic import Arrival, Sender
-from fairlead.simulator.trial import Trial, Visit, run
+from fairlead.simulator.trial import Trial
+from fairlead.simulator.visit import Visit
 
 REQUESTS = 1000
 GAP = 60.0

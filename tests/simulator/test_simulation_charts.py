@@ -11,6 +11,7 @@ from tests.simulator.sample_reports import (
     REFUSED,
     SWEEP,
     TWO,
+    about,
     deployment,
     report,
     summary,
@@ -69,7 +70,7 @@ def test_the_rate_of_a_bin_that_the_end_cuts_off_is_of_the_time_that_there_was()
 
 
 def test_bins_after_the_end_are_left_out() -> None:
-    resting = deployment("a", resting_share=0.5, resting=Series(width=4.0, values=[0.5, 1.0, 1.0, 1.0]))
+    resting = deployment("a", resting_share=about(0.5), resting=Series(width=4.0, values=[0.5, 1.0, 1.0, 1.0]))
     line = by_key(alone(duration=8.0, deployments=[resting]))["resting"].lines[0]
     assert (line.at, line.values) == ([0.0, 4.0, 8.0], [50.0, 100.0])
 

@@ -66,9 +66,9 @@ def test_deployments_are_told_with_failures_by_kind_the_most_frequent_first() ->
 def test_senders_refusals_and_fairness_are_told_only_where_there_is_something_to_share() -> None:
     alone, shared = by_title(ONE), by_title(REFUSED)
     assert not {"Senders", "Refusals"} & set(alone)
-    assert shared["Refusals"].rows == [["acme", "60 requests per 1m", "50", "50.00"]]
+    assert shared["Refusals"].rows == [["acme", "60 requests per 1m", "50", "50.0"]]
     assert row(shared["Senders"], "acme")[:3] == ["100", "50.00 [49.90, 50.10]", "50.00 [49.90, 50.10]"]
-    assert row(next(tables(REFUSED)), "fairness (Jain's index)") == ["0.9000"]
+    assert row(next(tables(REFUSED)), "fairness (Jain's index)") == ["0.900"]
 
 
 def test_tables_of_several_runs_name_theirs() -> None:

@@ -35,6 +35,24 @@ def test_a_single_value_is_all_of_its_quantiles(value: float) -> None:
         assert abs(sketch_of([value]).quantile(share) - value) <= ERROR * (1 + ROUNDING) * value
 
 
+@given(st.floats(SMALLEST, LARGEST), st.integers(1, 1000), st.floats(0, 1))
+def test_what_is_always_the_same_is_told_exactly(value: float, count: int, share: float) -> None:
+    sketch = sketch_of([value] * count)
+    assert sketch.quantile(share) == sketch.mean == value
+    assert sketch.around(value) == (value, value)
+
+
+@given(VALUES, st.floats(0, 1))
+def test_the_true_quantile_is_where_it_says(values: list[float], share: float) -> None:
+    true = sorted(values)[int(share * (len(values) - 1))]
+    sketch = sketch_of(values)
+    told = sketch.quantile(share)
+    low, high = sketch.around(told)
+    assert low <= told <= high
+    if true >= SMALLEST:
+        assert low * (1 - ROUNDING) <= true <= high * (1 + ROUNDING)
+
+
 @given(st.lists(VALUES, max_size=4), st.floats(0, 1))
 def test_parts_put_together_tell_what_all_would(parts: list[list[float]], share: float) -> None:
     together = merged(map(sketch_of, parts))

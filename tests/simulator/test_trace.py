@@ -114,6 +114,6 @@ def test_a_trace_takes_the_place_of_synthetic_traffic() -> None:
     setting = Setting(snapshot=SNAPSHOT, requests=trace.requests)
     found = simulate(setting, trace=traffic(trace, records, SNAPSHOT))
     assert (found.requests, [sender.name for sender in found.senders]) == (50, ["acme/ci"])
-    assert found.senders[0].tokens_per_request == 111
+    assert found.senders[0].tokens_per_request.value == 111
     assert found.duration == pytest.approx(147, abs=30)
     assert trace.begins == BEGINS

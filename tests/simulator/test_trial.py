@@ -2,6 +2,7 @@
 limits, fallbacks and prices.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from random import Random
@@ -13,13 +14,14 @@ from tests.simulator.worlds import INSTANT, PATIENT, deployment, route, snapshot
 from fairlead.canonical.limits import DAY, SECOND, Limit
 from fairlead.canonical.routing import Cooldown, Facts, Retry, Route, Server, Snapshot, Timeouts
 from fairlead.canonical.tenants import Scoped, Tenant, VirtualKey
-from fairlead.canonical.usage import Price
+from fairlead.canonical.usage import Change, Hours, Price
 from fairlead.simulator.chance import Fixed
 from fairlead.simulator.faults import parse
-from fairlead.simulator.measures import Measures, Tally
+from fairlead.simulator.life import run
+from fairlead.simulator.measures import Measures, Tally, Tried
 from fairlead.simulator.providers import Behavior, Provider
 from fairlead.simulator.traffic import Arrival, Sender
-from fairlead.simulator.trial import Trial, run
+from fairlead.simulator.trial import Trial
 
 PLAIN_KEY = VirtualKey(id="k", name="k", tenant="t")
 
@@ -37,12 +39,25 @@ class Outcome(msgspec.Struct):
         return tally
 
     @property
+    def tried(self) -> dict[str, Tried]:
+        found = {name: Tried() for name in self.measures.seen}
+        for batch in self.measures.batches:
+            for name, part in batch.tried.items():
+                for field in Tried.__slots__:
+                    setattr(found[name], field, getattr(found[name], field) + getattr(part, field))
+        return found
+
+    @property
     def attempts(self) -> dict[str, int]:
-        return {name: seen.attempts for name, seen in self.measures.seen.items() if seen.attempts}
+        return {name: tried.attempts for name, tried in self.tried.items() if tried.attempts}
 
     @property
     def refusals(self) -> dict[str, int]:
-        return {why: count for (_, why), count in self.measures.refusals.items()}
+        found: Counter[str] = Counter()
+        for batch in self.measures.batches:
+            for (_, why), count in batch.refusals.items():
+                found[why] += count
+        return found
 
 
 def played(
@@ -199,8 +214,10 @@ def test_a_deployments_own_limit_sends_the_request_elsewhere() -> None:
     come = played(snapshot(route("a", "b"), scoped=scoped), asks(1, 2, 3, 4))
     assert come.tally.answered == 4
     assert come.tally.fallbacks == 2
-    assert come.measures.seen["a"].failures == {"limited": 2}
-    assert come.attempts == {"a": 4, "b": 2}
+    assert come.attempts == {"a": 2, "b": 2}, "the provider never heard of the others"
+    assert (come.tried["a"].limited, come.tally.attempts) == (2, 6)
+    assert not come.measures.seen["a"].failures
+    assert sum(come.measures.seen["a"].load.bins) == 2
 
 
 def test_a_failed_attempt_gives_its_deployments_tokens_back() -> None:
@@ -218,7 +235,7 @@ def test_a_retry_is_on_the_same_deployment_and_a_fallback_on_another() -> None:
     chain = route("a", "b", retry=Retry(attempts=1))
     come = played(snapshot(chain), asks(1, 2), a=failing("503=1"))
     tally = come.tally
-    assert (tally.retries, tally.retried, tally.fallbacks, tally.answered) == (2, 2, 2, 2)
+    assert (tally.retried, tally.fallbacks, tally.answered) == (2, 2, 2)
     assert come.attempts == {"a": 4, "b": 2}
 
 
@@ -301,6 +318,17 @@ def test_models_behind_a_wildcard_have_their_own_prices() -> None:
     config = snapshot(route(anything, model="*"), facts=facts)
     come = played(config, [*asks(1, model="x", prompt=1000, answer=1), *asks(2, model="y", prompt=1000, answer=1)])
     assert come.tally.cost == pytest.approx((1010 + 100_100) / 1e6)
+
+
+def test_a_price_is_that_of_the_requests_own_instant() -> None:
+    """Ten times as dear from the hundredth second on, and in the second minute of each hour."""
+    dear = Price(input=Decimal(10), output=Decimal(100))
+    changing = msgspec.structs.replace(CHEAP, changes=(Change(begin=1100.0, price=dear),))
+    hourly = msgspec.structs.replace(CHEAP, hours=(Hours(begin=1, end=2, price=dear),))
+    for price, begins, instants in ((changing, 1000.0, (1.0, 99.0, 101.0)), (hourly, 0.0, (1.0, 59.0, 61.0, 121.0))):
+        config = snapshot(route(deployment("a", price=price)))
+        come = played(config, asks(*instants, prompt=1000, answer=100), begins=begins)
+        assert come.tally.cost == pytest.approx(0.002 * (len(instants) - 1) + 0.02)
 
 
 # times

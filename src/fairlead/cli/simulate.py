@@ -29,22 +29,22 @@ from fairlead.config.load import load
 from fairlead.config.problems import Findings, did_you_mean
 from fairlead.config.source import MAX_BYTES
 from fairlead.fakes import demo
-from fairlead.simulator.assumptions import of_setting
+from fairlead.simulator.assumptions import of_settings
 from fairlead.simulator.compare import differences
 from fairlead.simulator.faults import Struck, parse
 from fairlead.simulator.knobs import assigned, with_knob
 from fairlead.simulator.recorded import Times
 from fairlead.simulator.report import Comparison, Curve, Report, Run
 from fairlead.simulator.scenario import Provider, Scenario, Time
-from fairlead.simulator.setting import EVERYONE, Setting, SettingError, names_of, trial_of
-from fairlead.simulator.simulate import simulate
+from fairlead.simulator.setting import EVERYONE, Setting, SettingError, names_of
+from fairlead.simulator.simulate import simulate, trial_of
 from fairlead.simulator.slo import Target, judge
 from fairlead.simulator.slo import parse as parse_targets
 from fairlead.simulator.suggest import suggest
 from fairlead.simulator.summary import FIGURES, Summary, figure
 from fairlead.simulator.sweep import Sweep, sweep
 from fairlead.simulator.sweep import parse as parse_sweep
-from fairlead.simulator.trace import traffic
+from fairlead.simulator.trace import Trace, traffic
 
 REQUESTS = 100_000
 RPS = 50.0
@@ -101,7 +101,7 @@ def _report(args: argparse.Namespace, findings: Findings) -> Report:
     settings = [_setting(args, snapshot, scenario, stage, everyone) for snapshot in snapshots]
     for setting in settings:
         trial_of(setting, _measured)
-    said = list(of_setting(settings[0], recorded=args.trace is not None))
+    said = of_settings(settings, stage.trace)
     named = list(zip(names, settings, strict=True))
     title = " and ".join(names)
     if varied is not None:
@@ -149,6 +149,10 @@ class Stage:
         """Raises UnusableError where the journal cannot be read."""
         self._journals = None if trace is None else Journals(Path(trace))
         self._trace = None if self._journals is None else self._journals.trace()
+
+    @property
+    def trace(self) -> Trace | None:
+        return self._trace
 
     @property
     def requests(self) -> int | None:

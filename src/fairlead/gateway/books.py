@@ -4,7 +4,6 @@ They know what happened and when. They decide nothing and must not raise.
 """
 
 from collections.abc import Callable
-from urllib.parse import quote
 
 from msgspec.structs import replace
 
@@ -30,12 +29,11 @@ from fairlead.gateway.texts import Texts
 from fairlead.gateway.upstream import Answer, Begun
 from fairlead.gateway.world import World
 from fairlead.http.server import Exchange
-from fairlead.journal import CONTENT
-from fairlead.journal import PLAIN as PLAIN_ROOM
+from fairlead.journal import CONTENT, PLAIN
 from fairlead.journal.note import Note, encode_note
 from fairlead.policy.demands import taken
 from fairlead.policy.estimate import MAY_BE_CHARGED, Amounts, Estimate, partial, rough, spent
-from fairlead.policy.routes import served_model
+from fairlead.policy.routes import served_name
 from fairlead.policy.select import NO_NEEDS, Needs, untried
 from fairlead.state.channel import Notice
 from fairlead.state.port import Hold, Settlement
@@ -43,8 +41,6 @@ from fairlead.telemetry import trace_context
 
 NOTHING = spent(None, None)
 NOBODY: dict[str, str] = {}
-PLAIN = "/.:@-_"
-"""What a client's model name may put into a header as it is, besides letters and digits."""
 
 
 class Books:
@@ -278,7 +274,7 @@ class Books:
                 trace=self.trace,
                 content=self.texts.content() if self.texts else None,
             ),
-            PLAIN_ROOM if self.texts is None else PLAIN_ROOM + CONTENT,
+            PLAIN if self.texts is None else PLAIN + CONTENT,
         )
         self._settle(0, used)
 
@@ -338,10 +334,7 @@ class Books:
         )
 
     def _name(self, deployment: Deployment) -> str:
-        """`provider/model`, with the model that was really asked for where the deployment is a wildcard."""
-        if deployment.model != "*" or self.ask is None:
-            return deployment.name
-        return f"{deployment.provider}/{quote(served_model(deployment, self.ask.model), safe=PLAIN)}"
+        return deployment.name if self.ask is None else served_name(deployment, self.ask.model)
 
     def _priced(self, usage: Usage | None, deployment: Deployment | None) -> str | None:
         if usage is None or deployment is None or deployment.price is None:

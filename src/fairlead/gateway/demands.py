@@ -3,17 +3,16 @@
 It brings together the rules (policy), the estimate (tokens) and prices. It must not know what becomes of a demand.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fairlead.canonical.limits import Demand, Limit, Rule
+from fairlead.canonical.limits import Demand, Rule
 from fairlead.canonical.routing import Deployment, Route, Snapshot
 from fairlead.gateway.said import said_tags
 from fairlead.gateway.upstream import Request
 from fairlead.policy.demands import ONE, counts, demands
 from fairlead.policy.estimate import Estimate
-from fairlead.policy.rates import Rates, rates
-from fairlead.policy.rules import Rules
+from fairlead.policy.rates import Rates, rates_at
+from fairlead.policy.rules import Rules, every_limit
 from fairlead.tokens.counter import Counter
 from fairlead.tokens.estimator import Way, estimated, shown, vocabularies, ways
 
@@ -29,7 +28,7 @@ class Demands:
         self._counter = counter
         deployments = [choice.deployment for route in snapshot.routes for choice in route.choices]
         self._ways: dict[str, tuple[Way, ...]] = {}
-        counted = any(limit.unit not in ONE for limit in _limits(snapshot))
+        counted = any(limit.unit not in ONE for limit in every_limit(snapshot))
         self.vocabularies = vocabularies(ways(deployments, "")) if counted else set()
         """What counting needs to have loaded, as far as the configuration's own limits ask for it."""
 
@@ -53,9 +52,7 @@ class Demands:
 
         By its own price and not by its name: routes may give one deployment two prices, and a reload none.
         """
-        if served is None or served.price is None:
-            return None
-        return rates(served.price.at(at) or served.price)
+        return None if served is None else rates_at(served.price, at)
 
     async def _counted(
         self, rules: tuple[Rule, ...], books: "Books", request: Request, route: Route
@@ -75,10 +72,3 @@ class Demands:
                 self._ways[route.model] = over
         content = shown(request.body, lambda _: request.chat)
         return await estimated(self._counter, content, over, max_tokens=ask.max_tokens, n=ask.n)
-
-
-def _limits(snapshot: Snapshot) -> Iterator[Limit]:
-    """Every limit that the configuration has."""
-    for holders in (snapshot.tiers.values(), snapshot.tenants.values(), snapshot.keys.values(), snapshot.scoped):
-        for holder in holders:
-            yield from holder.limits

@@ -134,6 +134,11 @@ def rates(price: Price) -> Rates:
     )
 
 
+def rates_at(price: Price | None, at: float) -> Rates | None:
+    """What a price is at an instant (Unix seconds), in integers; None: there is no price."""
+    return None if price is None else rates(price.at(at) or price)
+
+
 def _service(price: Price, parts: int) -> Rates:
     above = tuple([(longer.tokens, _converted(longer.price, parts)) for longer in price.above])
     return msgspec.structs.replace(_converted(price, parts), above=above)

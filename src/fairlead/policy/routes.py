@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from urllib.parse import quote
 
 import msgspec
 
@@ -9,6 +10,8 @@ from fairlead.canonical.routing import Choice, Deployment, Facts, Route
 
 REMEMBERED = 1024
 """Models of which it is remembered how a wildcard route serves them."""
+PLAIN = "/.:@-_"
+"""What of a client's model name records and headers have as it is, besides letters and digits."""
 
 Known = Mapping[str, Mapping[str, Facts]]
 
@@ -54,6 +57,13 @@ class Routes:
 def served_model(deployment: Deployment, asked: str) -> str:
     """The model id to send: a wildcard deployment serves whatever name was asked for."""
     return asked.removeprefix(f"{deployment.provider}/") if deployment.model == "*" else deployment.model
+
+
+def served_name(deployment: Deployment, asked: str) -> str:
+    """`provider/model` as records have it: a wildcard is called by the model that was really asked for."""
+    if deployment.model != "*":
+        return deployment.name
+    return f"{deployment.provider}/{quote(served_model(deployment, asked), safe=PLAIN)}"
 
 
 def covers(pattern: str, model: str) -> bool:

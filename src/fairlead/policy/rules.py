@@ -5,7 +5,7 @@ variant of a name has a count of its own. It must not know amounts, storage or H
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from typing import cast
@@ -13,7 +13,7 @@ from typing import cast
 import msgspec
 
 from fairlead.canonical.limits import DAY, SECOND, Limit, Rule, Scope, rule
-from fairlead.canonical.routing import RequestRecord, Route
+from fairlead.canonical.routing import RequestRecord, Route, Snapshot
 from fairlead.canonical.tenants import Scoped, Tenant, Tier, VirtualKey, overridden
 from fairlead.policy.routes import covers
 
@@ -116,6 +116,13 @@ class Rules:
             if (subject or scope == "global") and covers(scoped.match, subject):
                 found += _bound(scoped.limits, slot, scope, subject)
         return found
+
+
+def every_limit(snapshot: Snapshot) -> Iterator[Limit]:
+    """Every limit that a configuration has, whoever it is of."""
+    for holders in (snapshot.tiers.values(), snapshot.tenants.values(), snapshot.keys.values(), snapshot.scoped):
+        for holder in holders:
+            yield from holder.limits
 
 
 def slot_of(key: VirtualKey) -> str:

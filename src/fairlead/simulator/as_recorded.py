@@ -11,7 +11,8 @@ from fairlead.canonical.routing import RequestRecord
 from fairlead.policy.select import NOT_REACHED
 from fairlead.simulator.replay_figures import Figures, Percentiles
 from fairlead.simulator.sketch import Sketch
-from fairlead.simulator.summary import QUANTILES, THOUSAND
+from fairlead.simulator.summarize import THOUSAND
+from fairlead.simulator.summary import QUANTILES
 from fairlead.simulator.trace import Who, named
 from fairlead.simulator.trial import Trial, Way
 

@@ -2,44 +2,86 @@
 is played.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import exp
 
-from fairlead.canonical.limits import Limit
-from fairlead.canonical.routing import Snapshot
+from fairlead.canonical.routing import Deployment, Snapshot
+from fairlead.policy.demands import ONE
+from fairlead.policy.rules import every_limit
 from fairlead.simulator.chance import Z99, Distribution, LogNormal
-from fairlead.simulator.setting import ANSWER, HOSTED, PROMPT, SELF_HOSTED, Setting, deployments_of
+from fairlead.simulator.scenario import Load
+from fairlead.simulator.setting import ANSWER, PROMPT, Setting, assumed_of, deployments_of
 from fairlead.simulator.trace import Trace, known_keys, named
+from fairlead.simulator.upstreams import faults_of, said, struck_by_outages
 
+UNSAID_LENGTH = "no request says how long its answer may be, so limits and budgets hold the longest that it can be"
 NAMED = 5
 """Names that a sentence has before it tells how many more there are."""
+TIMES = {"first_token": "to the first token", "per_token": "for each further one", "refusal": "to an error"}
+BOUNDS = {"quota": "no rate limit", "capacity": "no bound on the requests worked on at once"}
+Silences = Callable[[Deployment], tuple[str, ...]]
+"""The keys of which nothing is said of a deployment."""
 
 
-def of_setting(setting: Setting, *, recorded: bool = False) -> Iterator[str]:
-    """What a simulation of this setting assumes; `recorded` requests are those of a journal."""
-    told = setting.scenario.providers.keys()
-    silent = [one for one in deployments_of(setting.snapshot).values() if not {one.name, one.provider} & set(told)]
-    for kind, behavior in (("hosted", HOSTED), ("self-hosted", SELF_HOSTED)):
-        names = [one.name for one in silent if one.self_hosted is (kind == "self-hosted")]
-        if names:
-            yield (
-                f"{listed(names)} as {kind} providers are taken to be: {_spread(behavior.first_token, 1000, ' ms')} to"
-                f" the first token, {_spread(behavior.per_token, 1000, ' ms')} for each further one"
-            )
-    if not recorded:
-        yield from _of_traffic(setting)
-    if any(limit.unit == "money" for limit in _limits(setting.snapshot)):
+def of_settings(settings: Iterable[Setting], trace: Trace | None = None) -> list[str]:
+    """What simulations of these settings assume, each sentence once; the requests are those of `trace`, if any."""
+    return list(dict.fromkeys(sentence for setting in settings for sentence in _of_setting(setting, trace)))
+
+
+def _of_setting(setting: Setting, trace: Trace | None) -> Iterator[str]:
+    deployments = list(deployments_of(setting.snapshot).values())
+    for kind, of_kind in _by_kind(deployments):
+        for silent, names in _grouped(of_kind, lambda one: _unsaid(setting, one, TIMES)):
+            assumed = assumed_of(of_kind[0])
+            times = [f"{_spread(getattr(assumed, key), 1000, ' ms')} {TIMES[key]}" for key in silent]
+            yield f"{listed(names)} as {kind} providers are taken to be: {', '.join(times)}"
+    struck = struck_by_outages(setting)
+    never = [one.name for one in deployments if one.name not in struck and not faults_of(setting, one)]
+    if never:
+        yield f"nothing goes wrong at {listed(never)}"
+    for silent, names in _grouped(deployments, lambda one: _unsaid(setting, one, BOUNDS)):
+        yield f"there is {' and '.join(BOUNDS[key] for key in silent)} at {listed(names)}"
+    if trace is not None:
+        yield from _of_requests(trace, setting.snapshot)
+        return
+    yield from _of_traffic(setting)
+    if any(limit.unit == "money" for limit in every_limit(setting.snapshot)):
         yield "budgets begin unspent"
 
 
+def _by_kind(deployments: Iterable[Deployment]) -> Iterator[tuple[str, list[Deployment]]]:
+    """Those that are hosted and those that are not, as far as there are any."""
+    for kind, self_hosted in (("hosted", False), ("self-hosted", True)):
+        found = [one for one in deployments if one.self_hosted is self_hosted]
+        if found:
+            yield kind, found
+
+
+def _unsaid(setting: Setting, deployment: Deployment, keys: Iterable[str]) -> tuple[str, ...]:
+    """The keys under which the scenario says nothing of a deployment."""
+    return tuple(key for key in keys if said(setting, deployment, key)[1] is None)
+
+
+def _grouped(deployments: Iterable[Deployment], silences: Silences) -> list[tuple[tuple[str, ...], list[str]]]:
+    """The names of those of which the same is not said, with what; without those of which all is."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for one in deployments:
+        if silent := silences(one):
+            found.setdefault(silent, []).append(one.name)
+    return list(found.items())
+
+
 def _of_traffic(setting: Setting) -> Iterator[str]:
-    loads = setting.scenario.traffic
-    if not loads:
+    loads = list(setting.scenario.traffic.values()) or [Load()]
+    if not setting.scenario.traffic:
         yield "every tenant, or else every key, sends as many requests, for each route in turn"
-    if not loads or any(load.prompt is None for load in loads.values()):
+    if any(load.prompt is None for load in loads):
         yield f"prompts have {_spread(PROMPT)} tokens"
-    if not loads or any(load.answer is None for load in loads.values()):
+    if any(load.answer is None for load in loads):
         yield f"answers have {_spread(ANSWER)} tokens"
+    counted = {limit.unit for limit in every_limit(setting.snapshot)} - ONE.keys()
+    if counted and all(load.max_tokens is None for load in loads):
+        yield UNSAID_LENGTH
 
 
 def _spread(given: Distribution, factor: float = 1, unit: str = "") -> str:
@@ -53,10 +95,15 @@ def _spread(given: Distribution, factor: float = 1, unit: str = "") -> str:
 def of_replay(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
     """What a replay of the trace's requests under this configuration assumes."""
     yield "a provider answers an attempt as it answered the recorded one nearest in time, however many attempts it gets"
+    yield from _of_histories(trace, snapshot)
+    yield from _of_requests(trace, snapshot)
+
+
+def _of_requests(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
+    """What is assumed of recorded requests, whoever answers them."""
     yield "an answer has as many tokens as it had, whoever gives it" + (
         ", and as many of its prompt's tokens are cached" if trace.cached else ""
     )
-    yield from _of_providers(trace, snapshot)
     yield from _of_callers(trace, snapshot)
     if trace.unknown:
         yield (
@@ -67,15 +114,12 @@ def of_replay(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
         yield f"the clients that left {_requests(trace.gone)} before the end stay for it"
 
 
-def _of_providers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
+def _of_histories(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
     deployments = deployments_of(snapshot).values()
     unknown = [one for one in deployments if one.model != "*" and one.name not in trace.histories]
-    for kind, names in (
-        ("hosted", [one.name for one in unknown if not one.self_hosted]),
-        ("self-hosted", [one.name for one in unknown if one.self_hosted]),
-    ):
-        if names:
-            yield f"of {listed(names)} the journal tells nothing: taken for {kind} providers that never fail"
+    for kind, of_kind in _by_kind(unknown):
+        names = listed([one.name for one in of_kind])
+        yield f"of {names} the journal tells nothing: taken for {kind} providers that never fail"
     for one in deployments:
         if one.model == "*":
             yield f"models of {one.name} that the journal tells nothing of are taken for ones that never fail"
@@ -92,18 +136,11 @@ def _of_callers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
     strangers = sorted({tenant for tenant, _ in trace.callers if tenant and tenant not in snapshot.tenants})
     if strangers:
         yield f"no tenant {listed(strangers)} is configured: without limits"
-    units = {limit.unit for limit in _limits(snapshot)}
+    units = {limit.unit for limit in every_limit(snapshot)}
     if "money" in units:
         yield "budgets begin unspent at the first request"
-    if units - {"requests", "concurrency"}:
-        yield "no request says how long its answer may be, so limits and budgets hold the longest that it can be"
-
-
-def _limits(snapshot: Snapshot) -> Iterator[Limit]:
-    yield from (limit for tier in snapshot.tiers.values() for limit in tier.limits)
-    yield from (limit for tenant in snapshot.tenants.values() for limit in tenant.limits)
-    yield from (limit for key in snapshot.keys.values() for limit in key.limits)
-    yield from (limit for scoped in snapshot.scoped for limit in scoped.limits)
+    if units - ONE.keys():
+        yield UNSAID_LENGTH
 
 
 def _requests(count: int) -> str:

@@ -141,7 +141,7 @@ def _of_run(run: Run) -> Iterator[Chart]:
     failing = [
         _shares(one.failing, until, name=one.name, hue=hue, shaded=one.outages) for hue, one in sides if one.failures
     ]
-    resting = [_shares(one.resting, until, name=one.name, hue=hue) for hue, one in sides if one.resting_share]
+    resting = [_shares(one.resting, until, name=one.name, hue=hue) for hue, one in sides if one.resting_share.value]
     lost = _shares(summary.lost, until, name="lost", hue=TOTAL)
     note = SHADED if any(one.outages for one in summary.deployments) else ""
 
@@ -160,7 +160,7 @@ def _of_run(run: Run) -> Iterator[Chart]:
 
 def _refused(run: str, summary: Summary) -> Chart:
     senders = [sender.name for sender in summary.senders]
-    shares = {(one.sender, one.limit): one.share * PERCENT for one in summary.refusals}
+    shares = {(one.sender, one.limit): one.share.value * PERCENT for one in summary.refusals}
     return Chart(
         key="refusals",
         title="Refused requests, by sender and limit",

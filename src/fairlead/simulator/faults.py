@@ -4,6 +4,7 @@ Each fault is what the gateway makes of it: a kind of failure. A test plays ever
 It must not know when a fault strikes.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -72,10 +73,15 @@ def fault(name: str) -> Fault:
 def parse(text: str) -> tuple[Struck, ...]:
     """`NAME[:SECONDS]=RATE[xTIMES]`, by commas. Raises ValueError with the entry that cannot be."""
     struck = tuple(_struck(entry.strip()) for entry in text.split(",") if entry.strip())
+    add_up(struck, f"the rates of {text!r}")
+    return struck
+
+
+def add_up(struck: Iterable[Struck], what: str) -> None:
+    """Raises ValueError where faults that strike apart would strike more attempts than there are."""
     total = sum(one.rate for one in struck)
     if total > 1.0 + 1e-9:
-        raise ValueError(f"the rates of {text!r} add up to {total:g}; they are shares of all attempts, so at most to 1")
-    return struck
+        raise ValueError(f"{what} add up to {total:g}; they are shares of all attempts, so at most to 1")
 
 
 def _struck(entry: str) -> Struck:

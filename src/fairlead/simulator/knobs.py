@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from fairlead.canonical.routing import Choice, Route
+from fairlead.canonical.routing import Route
 from fairlead.config import model
 from fairlead.config.problems import did_you_mean
 from fairlead.config.shape import record_of
 from fairlead.config.units import Unit, number, positive
 from fairlead.simulator.faults import FAULTS, Struck, fault, parse
-from fairlead.simulator.setting import EVERYONE, Setting, SettingError
+from fairlead.simulator.setting import EVERYONE, Setting, SettingError, deployments_of, names_of
 
 RPS = "rps"
 WEIGHT = "weight."
@@ -167,7 +167,8 @@ def _present(setting: Setting, place: str) -> tuple[Struck, ...]:
     for name in (*wider, EVERYONE):
         if name in setting.faults:
             return setting.faults[name]
-    return next((setting.scenario.providers[name].faults for name in wider if name in setting.scenario.providers), ())
+    told = (setting.scenario.providers[name].faults for name in wider if name in setting.scenario.providers)
+    return next((faults for faults in told if faults is not None), ())
 
 
 def _scoped(setting: Setting, name: str) -> tuple[str, str]:
@@ -219,14 +220,12 @@ def _with_routes(setting: Setting, routes: list[Route]) -> Setting:
 
 def _deployments(setting: Setting) -> dict[str, str]:
     """Every deployment, with its provider."""
-    choices: Iterator[Choice] = (choice for route in _routes(setting) for choice in route.choices)
-    return {choice.deployment.name: choice.deployment.provider for choice in choices}
+    return {name: deployment.provider for name, deployment in deployments_of(setting.snapshot).items()}
 
 
 def _targets(setting: Setting) -> set[str]:
     """Whom faults can strike."""
-    deployments = _deployments(setting)
-    return {EVERYONE, *deployments, *deployments.values()}
+    return {EVERYONE, *names_of(setting.snapshot)}
 
 
 def _names(setting: Setting) -> Iterator[str]:

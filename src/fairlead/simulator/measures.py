@@ -7,8 +7,9 @@ request comes to its end, nor how a figure is shown.
 from collections import Counter
 from collections.abc import Sequence
 
-from fairlead.canonical.routing import Failed, Outcome
+from fairlead.canonical.routing import Failed
 from fairlead.policy.health import Health
+from fairlead.simulator.providers import Played
 from fairlead.simulator.sketch import Sketch
 from fairlead.simulator.traffic import Arrival
 
@@ -22,25 +23,43 @@ class Tally:
 
     __slots__ = (
         "answered", "attempts", "cost", "cut", "failed", "fallbacks", "input", "output", "refused", "requests",
-        "retried", "retries", "wasted",
+        "retried", "wasted",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.requests = self.answered = self.cut = self.failed = self.refused = 0
-        self.attempts = self.retries = self.retried = self.fallbacks = 0
+        self.attempts = self.retried = self.fallbacks = 0
         self.input = self.output = 0
         """Tokens of whole answers."""
         self.cost = self.wasted = 0.0
         """US dollars; `wasted` is a part of `cost`: for attempts and answers of no use."""
 
 
+class Tried:
+    """What the attempts that reached one deployment came to, for the requests of one batch."""
+
+    __slots__ = ("answered", "attempts", "limited", "queued", "waited")
+
+    def __init__(self) -> None:
+        self.attempts = self.answered = 0
+        self.limited = 0
+        """Further attempts, which a limit of ours on the deployment stopped before they reached it."""
+        self.queued = 0
+        """Attempts that waited in the provider's queue."""
+        self.waited = 0.0
+        """Seconds in it, of all of them."""
+
+
 class Batch:
     """What the requests of one batch came to."""
 
-    __slots__ = ("added", "first_token", "latency", "senders")
+    __slots__ = ("added", "first_token", "latency", "refusals", "senders", "tried")
 
-    def __init__(self, senders: int) -> None:
+    def __init__(self, senders: int, deployments: Sequence[str]) -> None:
         self.senders = [Tally() for _ in range(senders)]
+        self.tried = {name: Tried() for name in deployments}
+        self.refusals: Counter[tuple[int, str]] = Counter()
+        """By the sender's number and by the limit or the code that refused."""
         self.latency = Sketch()
         """Seconds from a request to the end of its answer, of those that were answered."""
         self.first_token = Sketch()
@@ -91,52 +110,49 @@ class Line:
 
 
 class Seen:
-    """What one deployment has seen."""
+    """What one deployment has seen over time."""
 
-    __slots__ = ("answered", "attempts", "failures", "load", "openings", "resting", "rests", "trouble", "waited")
+    __slots__ = ("failures", "half_open", "load", "open", "openings", "resting", "states", "trouble")
 
     def __init__(self) -> None:
-        self.attempts = self.answered = self.openings = 0
+        self.openings = 0
         self.failures: Counter[str] = Counter()
-        self.waited = Sketch()
-        """Seconds in the provider's queue."""
         self.load = Line()
-        """Attempts."""
+        """Attempts that reached it."""
         self.trouble = Line()
         """Those of them that failed."""
         self.resting = Line()
-        """Seconds in which the gateway left it alone, summed over its workers."""
-        self.rests: dict[int, tuple[float, float, int]] = {}
-        """By worker that has trouble with it: since and until when it is left alone, and how often in a row its breaker
-        has opened.
+        """Seconds in which the gateway left it alone, summed over its workers: for a cooldown, or an open breaker."""
+        self.open = Line()
+        """Those of them in which the breaker was open."""
+        self.half_open = Line()
+        """Seconds in which the breaker let only probes through."""
+        self.states: dict[int, tuple[float, float, int]] = {}
+        """By worker that has trouble with it: since when, until when it is left alone, and how often in a row its
+        breaker has opened.
         """
-
-    def attempt(self, began: float, outcome: Outcome, waited: float) -> None:
-        self.attempts += 1
-        self.load.add(began)
-        if waited:
-            self.waited.add(waited)
-        if isinstance(outcome, Failed):
-            self.failures[outcome.kind] += 1
-            self.trouble.add(began)
-        else:
-            self.answered += 1
 
     def learned(self, worker: int, health: Health, now: float) -> None:
         """What a worker knows of it now: it may leave it alone from now on."""
-        since, until, opened = self.rests.pop(worker, (now, now, 0))
+        opened = self._passed(worker, now)
         self.openings += health.openings > opened
-        if until <= now:
-            self.resting.span(since, until)
-            since = now
         if health.openings or health.cooldown_until > now:
-            self.rests[worker] = since, max(health.cooldown_until, now), health.openings
+            self.states[worker] = now, health.cooldown_until, health.openings
 
     def over(self, now: float) -> None:
-        """Nothing more comes: rest is counted up to here."""
-        for since, until, _ in self.rests.values():
-            self.resting.span(since, min(until, now))
-        self.rests.clear()
+        """Nothing more comes: time is counted up to here."""
+        for worker in list(self.states):
+            self._passed(worker, now)
+
+    def _passed(self, worker: int, now: float) -> int:
+        """Counts the time in the state that ends now; gives how often in a row the breaker had opened."""
+        since, until, opened = self.states.pop(worker, (now, now, 0))
+        rested = max(min(until, now), since)
+        self.resting.span(since, rested)
+        if opened:
+            self.open.span(since, rested)
+            self.half_open.span(rested, now)
+        return opened
 
 
 class Measures:
@@ -145,10 +161,8 @@ class Measures:
     def __init__(self, total: int, senders: Sequence[str], deployments: Sequence[str]) -> None:
         self.total = total
         self.senders = tuple(senders)
-        self.batches = [Batch(len(senders)) for _ in range(min(BATCHES, max(total, 1)))]
+        self.batches = [Batch(len(senders), deployments) for _ in range(min(BATCHES, max(total, 1)))]
         self.seen = {name: Seen() for name in deployments}
-        self.refusals: Counter[tuple[str, str]] = Counter()
-        """By sender and by the limit or the code that refused."""
         self.arrived = Line()
         self.lost = Line()
         """Requests that got no whole answer."""
@@ -163,11 +177,28 @@ class Measures:
         self.arrived.add(arrival.at)
         return batch, tally
 
-    def refuse(self, tally: Tally, arrival: Arrival, why: str) -> None:
+    def refuse(self, batch: Batch, arrival: Arrival, why: str) -> None:
         """The request ends before anything is tried, for a limit (in words) or a row of CODES."""
-        tally.refused += 1
-        self.refusals[self.senders[arrival.sender], why] += 1
+        batch.senders[arrival.sender].refused += 1
+        batch.refusals[arrival.sender, why] += 1
         self.lost.add(arrival.at)
+
+    def attempt(self, batch: Batch, deployment: str, began: float, played: Played) -> None:
+        """An attempt of a request of this batch came to something. It counts where it began."""
+        tried, seen, outcome = batch.tried[deployment], self.seen[deployment], played.outcome
+        if isinstance(outcome, Failed):
+            if outcome.kind == "limited":
+                tried.limited += 1
+                return
+            seen.failures[outcome.kind] += 1
+            seen.trouble.add(began)
+        else:
+            tried.answered += 1
+        tried.attempts += 1
+        seen.load.add(began)
+        if played.waited:
+            tried.queued += 1
+            tried.waited += played.waited
 
     def over(self, now: float) -> None:
         """The last request is over."""

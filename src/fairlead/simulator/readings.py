@@ -53,7 +53,8 @@ FIRST_TOKEN = _latencies("first token", "first_token_ms")
 ADDED = _latencies("added latency", "added_latency_ms")
 COST = Reading(place="cost_per_1000", name="cost per 1000", unit="$")
 WASTED = Reading(place="wasted_per_1000", name="wasted per 1000", unit="$")
-READINGS = (*RATES, ATTEMPTS, *LATENCY, *FIRST_TOKEN, *ADDED, COST, WASTED)
+FAIRNESS = Reading(place="fairness", name="fairness (Jain's index)")
+READINGS = (*RATES, ATTEMPTS, *LATENCY, *FIRST_TOKEN, *ADDED, COST, WASTED, FAIRNESS)
 """One for each of summary.FIGURES."""
 
 

@@ -39,14 +39,14 @@ class RecordedProvider:
         """One attempt that begins at `now`. Whoever asks gives up as the gateway does."""
         patience = min(now + timeouts.first_token, deadline)
         place = self._nearest(now, self._failed.pop(request, -1) + 1)
-        played = self._again(self._tried[place], request, now, patience, deadline)
+        played = self._again(self._tried[place], request, now, patience=patience, deadline=deadline)
         if isinstance(played.outcome, Failed):
             self._failed[request] = place
             if len(self._failed) > REMEMBERED:
                 del self._failed[next(iter(self._failed))]
         return played
 
-    def _again(self, tried: Tried, request: Arrival, now: float, patience: float, deadline: float) -> Played:
+    def _again(self, tried: Tried, request: Arrival, now: float, *, patience: float, deadline: float) -> Played:
         fault = tried.fault
         if fault is None:
             part = _part(tried.broke_after, request.answer)

@@ -9,14 +9,14 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import msgspec
 
 from fairlead.canonical.routing import Answered, Deployment, RequestRecord, Snapshot, Timeouts
-from fairlead.policy.routes import served_model
+from fairlead.policy.routes import served_name
 from fairlead.simulator.as_recorded import AsRecorded, percentiles
 from fairlead.simulator.assumptions import of_replay
+from fairlead.simulator.life import run
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Played, Provider, Trouble, Upstream
 from fairlead.simulator.recorded_provider import ByModel, RecordedProvider
@@ -24,13 +24,12 @@ from fairlead.simulator.replay_figures import Count, Figures, Refused, Replay, S
 from fairlead.simulator.setting import assumed_of, deployments_of
 from fairlead.simulator.simulate import unpriced
 from fairlead.simulator.sketch import merged
-from fairlead.simulator.summary import Summary, summary
+from fairlead.simulator.summarize import summary
+from fairlead.simulator.summary import Summary
 from fairlead.simulator.trace import Trace, left_out, traffic
 from fairlead.simulator.traffic import Arrival, Traffic
-from fairlead.simulator.trial import Trial, run
+from fairlead.simulator.trial import Trial
 
-PLAIN = "/.:@-_"
-"""What of a model's name records have as it is, besides letters and digits."""
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -79,19 +78,20 @@ def replayed(
     """The trace's requests under `snapshot`; `records` are the trace's, by their end. Deterministic."""
     coming = traffic(trace, records, snapshot)
     witnesses = dict(_witnesses(snapshot, trace, seed))
-    trial = _trial(snapshot, coming, witnesses, trace.requests, seed)
+    trial = _trial(snapshot, coming, witnesses, requests=trace.requests, seed=seed)
     measures = run(trial, coming.arrivals, trace.requests, tell)
     served: Counter[tuple[str, str, str]] = Counter()
     for witness in witnesses.values():
         for (sender, asked, name), count in witness.answered.items():
             served[measures.senders[sender], asked, name] += count
     told = summary(measures, workers=len(trial.fleets), unpriced=unpriced(snapshot), outages={})
-    return Side(figures=_figures(measures), served=served, refusals=measures.refusals, summary=told)
+    refusals = Counter({(one.sender, one.limit): one.requests for one in told.refusals})
+    return Side(figures=_figures(measures), served=served, refusals=refusals, summary=told)
 
 
 def as_recorded(trace: Trace, records: Iterable[RequestRecord], snapshot: Snapshot) -> Side:
     """What the journal says. `snapshot` is what it was served under, or at least like it: it tells who ranks first."""
-    trial = _trial(snapshot, traffic(trace, (), snapshot), {}, 0, 0)
+    trial = _trial(snapshot, traffic(trace, (), snapshot), {}, requests=0, seed=0)
     noted = AsRecorded(trial, {who: number for number, who in enumerate(trace.callers)})
     for record in records:
         if not left_out(record):
@@ -129,31 +129,20 @@ def beside(trace: Trace, snapshot: Snapshot, *, recorded: Side, old: Side | None
     )
 
 
-def _trial(snapshot: Snapshot, coming: Traffic, providers: Mapping[str, Upstream], requests: int, seed: int) -> Trial:
-    rng, seeds = Random(), Random(f"{seed}/policy")
-
-    def renew() -> None:
-        rng.seed(seeds.getrandbits(64))
-        for provider in providers.values():
-            provider.renew()
-
+def _trial(
+    snapshot: Snapshot, coming: Traffic, providers: Mapping[str, Upstream], *, requests: int, seed: int
+) -> Trial:
     measures = Measures(requests, [sender.name for sender in coming.senders], list(providers))
-    return Trial(snapshot, providers, coming.senders, measures, rng=rng, begins=coming.begins, renew=renew)
+    seeds = Random(f"{seed}/policy")
+    return Trial(snapshot, providers, coming.senders, measures, rng=Random(), begins=coming.begins, seeds=seeds)
 
 
 def _witnesses(snapshot: Snapshot, trace: Trace, seed: int) -> Iterator[tuple[str, Witness]]:
     """Each deployment's provider as the journal knows it, or as it is assumed to be."""
     for name, deployment in deployments_of(snapshot).items():
-        called = partial(_called, deployment)
+        called = partial(served_name, deployment)
         known = partial(_provider, deployment, trace, seed)
         yield name, Witness(ByModel(called, known), called)
-
-
-def _called(deployment: Deployment, asked: str) -> str:
-    """`provider/model` as records have it: one that stands for every model is called by what it was asked for."""
-    if deployment.model != "*":
-        return deployment.name
-    return f"{deployment.provider}/{quote(served_model(deployment, asked), safe=PLAIN)}"
 
 
 def _provider(deployment: Deployment, trace: Trace, seed: int, called: str) -> Upstream:

@@ -1,6 +1,7 @@
 """What another configuration changes for traffic that was recorded: figures side by side. Values only.
 
-The tree is the JSON of `fairlead replay --json`. Costs are US dollars, latencies milliseconds.
+The tree is the JSON of `fairlead replay --json`. Costs are US dollars, latencies milliseconds. It must not know how a
+figure is found, nor how it is shown.
 """
 
 import msgspec

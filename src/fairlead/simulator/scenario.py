@@ -24,8 +24,10 @@ class Time(Section, frozen=True, kw_only=True):
     p99: Annotated[Duration | None, Doc(description="Log-normal: one in a hundred is longer.")] = None
     mean: Annotated[Duration | None, Doc(description="Gamma: the mean.")] = None
     shape: Annotated[
-        float, number(0.01, 1000), Doc(description="Gamma: 1 is the exponential distribution; larger is narrower.")
-    ] = 1.0
+        float | None,
+        number(0.01, 1000),
+        Doc(description="Gamma: 1 is the exponential distribution; larger is narrower. Unset: 1."),
+    ] = None
     journal: Annotated[
         Text | None, Doc(description="A journal file, or a folder of them: as long as was measured there.")
     ] = None
@@ -40,7 +42,9 @@ class Tokens(Section, frozen=True, kw_only=True):
     median: Annotated[Count | None, Doc(description="Log-normal: half have fewer.")] = None
     p99: Annotated[Count | None, Doc(description="Log-normal: one in a hundred has more.")] = None
     mean: Annotated[Count | None, Doc(description="Gamma: the mean.")] = None
-    shape: Annotated[float, number(0.01, 1000), Doc(description="Gamma: the larger, the narrower.")] = 1.0
+    shape: Annotated[
+        float | None, number(0.01, 1000), Doc(description="Gamma: the larger, the narrower. Unset: 1.")
+    ] = None
 
 
 class Quota(Section, frozen=True, kw_only=True):
@@ -52,12 +56,14 @@ class Quota(Section, frozen=True, kw_only=True):
 
 
 class Provider(Section, frozen=True, kw_only=True):
-    """How a provider behaves; unset keys are the defaults of docs/simulator.md."""
+    """How a provider behaves, or one of its deployments: what is unset there is as its provider has it. What is unset
+    in both is a default of docs/simulator.md.
+    """
 
     first_token: Annotated[Time | None, Doc(description="From the request to the first token.")] = None
     per_token: Annotated[Time | None, Doc(description="From one token to the next, the mean of an answer.")] = None
     refusal: Annotated[Time | None, Doc(description="From the request to an error.")] = None
-    faults: Annotated[Faults, Doc(description="`NAME[:SECONDS]=RATE[xTIMES]`, as for `--faults`.")] = ()
+    faults: Annotated[Faults | None, Doc(description="`NAME[:SECONDS]=RATE[xTIMES]`, as for `--faults`.")] = None
     quota: Annotated[Quota | None, Doc(description="Its rate limit. Unset: none.")] = None
     capacity: Annotated[
         Count | None, Doc(description="Requests that it works on at once; the others wait. Unset: no bound.")
@@ -78,7 +84,9 @@ class Outage(Section, frozen=True, kw_only=True):
     every: Annotated[Duration, Doc(description="The mean time from the end of one to the next.")]
     lasting: Annotated[Duration, Doc(description="The mean time that one lasts.")]
     fault: Annotated[Text, Doc(description="What attempts get meanwhile; `slow` makes it a brown-out.")] = "503"
-    times: Annotated[float, number(1, 1000), Doc(description="How much slower a brown-out is.")] = 8.0
+    times: Annotated[
+        float | None, number(1, 1000), Doc(description="How much slower a brown-out is. Unset: 8 times.")
+    ] = None
     share: Annotated[float, number(0, 1), Doc(description="The share of attempts that it strikes.")] = 1.0
 
 

@@ -1,28 +1,18 @@
-"""From what a user writes to what is simulated: providers, senders and chance, for one configuration and one scenario.
+"""Everything that a simulation depends on, as users say it: a configuration, a scenario, faults, rates and a seed.
 
-Every name that is not there is told with what was probably meant. It must not read files: a time that was measured
-comes in as `measured`.
+Here is also what is assumed where they say nothing. It must not know how providers, senders and chance are made of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from random import Random
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from fairlead.canonical.limits import SECOND, Limit, Unit
 from fairlead.canonical.routing import Deployment, Snapshot
-from fairlead.canonical.tenants import VirtualKey
 from fairlead.config.problems import did_you_mean
-from fairlead.policy.routes import Routes
-from fairlead.policy.rules import Rules
 from fairlead.simulator import scenario as written
-from fairlead.simulator.chance import Distribution, Fixed, Gamma, Spells, log_normal
-from fairlead.simulator.faults import Struck, fault
-from fairlead.simulator.measures import Measures
-from fairlead.simulator.providers import Behavior, Provider, Trouble
-from fairlead.simulator.recorded import Times
-from fairlead.simulator.traffic import HOUR, Arrival, Burst, Sender, Shape, Traffic, arrivals
-from fairlead.simulator.trial import Trial
+from fairlead.simulator.chance import Distribution, Fixed, Gamma, log_normal
+from fairlead.simulator.faults import Struck
+from fairlead.simulator.providers import Behavior
 
 HOSTED = Behavior(first_token=log_normal(0.4, 2.0), per_token=log_normal(0.012, 0.04), refusal=log_normal(0.08, 0.4))
 """What is assumed of a provider of which the scenario says nothing."""
@@ -33,9 +23,8 @@ PROMPT = log_normal(600, 6000)
 ANSWER = log_normal(200, 1200)
 EVERYONE = "*"
 """Every provider, where faults are given."""
-REGION = "region:"
-Measured = Callable[[str], Mapping[str, Times]]
-"""What a journal (its path) measured, by deployment. Raises ValueError where it cannot be read."""
+FORMS = ({"always"}, {"median", "p99"}, {"mean"}, {"mean", "shape"})
+"""The keys of a time or a size that go together."""
 
 
 class SettingError(Exception):
@@ -66,39 +55,14 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """Providers and deployments of other configurations that the scenario is for as well."""
 
 
-def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None) -> tuple[Trial, Iterable[Arrival]]:
-    """The setting, ready to run; `trace` takes the place of its traffic. Raises SettingError."""
-    deployments = deployments_of(setting.snapshot)
-    traffic = _traffic(setting) if trace is None else trace
-    providers = _providers(setting, deployments, measured)
-    rng, seeds = Random(), Random(f"{setting.seed}/policy")
-
-    def renew() -> None:
-        rng.seed(seeds.getrandbits(64))
-        for provider in set(providers.values()):
-            provider.renew()
-
-    trial = Trial(
-        setting.snapshot,
-        providers,
-        traffic.senders,
-        Measures(setting.requests, [sender.name for sender in traffic.senders], list(deployments)),
-        rng=rng,
-        begins=traffic.begins,
-        renew=renew,
-    )
-    return trial, traffic.arrivals
-
-
 def distribution(time: written.Time | written.Tokens, where: str) -> Distribution:
     """What is written of a time or a size. Raises SettingError."""
-    given = [name for name in ("always", "median", "mean") if getattr(time, name) is not None]
-    if len(given) != 1 or (time.p99 is not None) != (time.median is not None):
+    if {name for name in time.__struct_fields__ if getattr(time, name) is not None} not in FORMS:
         raise SettingError("write one of a plain value, {median: …, p99: …} and {mean: …, shape: …}", where)
     if time.always is not None:
         return Fixed(time.always)
     if time.mean is not None:
-        return Gamma(time.mean, time.shape)
+        return Gamma(time.mean, time.shape or 1.0)
     try:
         return log_normal(time.median or 0.0, time.p99 or 0.0)
     except ValueError as error:
@@ -122,178 +86,9 @@ def assumed_of(deployment: Deployment) -> Behavior:
     return SELF_HOSTED if deployment.self_hosted else HOSTED
 
 
-def _traffic(setting: Setting) -> Traffic:
-    senders = list(_senders(setting))
-    second = setting.scenario.hour * HOUR
-    return Traffic(
-        senders=tuple(sender for sender, _ in senders),
-        arrivals=arrivals(senders, setting.seed, second),
-        begins=setting.begins + second,
-    )
-
-
-def _providers(setting: Setting, deployments: dict[str, Deployment], measured: Measured) -> dict[str, Provider]:
-    """By deployment. Deployments of one provider share its quota, its capacity and its troubles."""
-    names = setting.elsewhere | names_of(setting.snapshot)
-    for name in setting.scenario.providers:
-        _known(name, names, "provider or deployment", f"providers.{name}")
-    for name in setting.faults:
-        _known(name, names | {EVERYONE}, "provider or deployment")
-    troubles = list(_troubles(setting, deployments, names))
-    made: dict[str, Provider] = {}
-    found: dict[str, Provider] = {}
-    for deployment in deployments.values():
-        own = next((n for n in (deployment.name, deployment.provider) if n in setting.scenario.providers), "")
-        faults = next((n for n in (deployment.name, deployment.provider, EVERYONE) if n in setting.faults), "")
-        share = deployment.name if deployment.name in (own, faults) else deployment.provider
-        if share not in made:
-            behavior = _behavior(setting.scenario.providers.get(own), deployment, own, measured)
-            if faults:
-                behavior = msgspec.structs.replace(behavior, faults=setting.faults[faults])
-            striking = [trouble for trouble, struck in troubles if deployment.name in struck]
-            made[share] = Provider(behavior, Random(f"{setting.seed}/{share}"), striking)
-        found[deployment.name] = made[share]
-    return found
-
-
-def _behavior(given: written.Provider | None, deployment: Deployment, where: str, measured: Measured) -> Behavior:
-    base = assumed_of(deployment)
-    if given is None:
-        return base
-
-    def time(name: str) -> Distribution:
-        told: written.Time | None = getattr(given, name)
-        place = f"providers.{where}.{name}"
-        if told is None:
-            return getattr(base, name)  # type: ignore[no-any-return]
-        if told.journal is None:
-            return distribution(told, place)
-        return _measured(told.journal, deployment.name, name, place, measured)
-
-    return Behavior(
-        first_token=time("first_token"),
-        per_token=time("per_token"),
-        refusal=time("refusal"),
-        faults=given.faults,
-        quota=tuple(_quota(given.quota)) if given.quota else (),
-        capacity=given.capacity,
-        queue=given.queue,
-    )
-
-
-def _measured(journal: str, deployment: str, name: str, place: str, measured: Measured) -> Distribution:
-    try:
-        known = measured(journal)
-    except ValueError as error:
-        raise SettingError(str(error), place) from None
-    if deployment not in known:
-        hint = did_you_mean(deployment, known) or f"; it has {', '.join(sorted(known)) or 'no attempts at all'}"
-        raise SettingError(f"{journal} has no attempt on {deployment!r}{hint}", place)
-    time: Distribution | None = getattr(known[deployment], name)
-    if time is None:
-        message = f"no attempt on {deployment!r} in {journal} tells its {name}; write another time"
-        raise SettingError(message, place)
-    return time
-
-
-def _quota(quota: written.Quota) -> Iterator[Limit]:
-    units: tuple[tuple[Unit, int | None], ...] = (("requests", quota.requests), ("tokens", quota.tokens))
-    for unit, amount in units:
-        if amount is not None:
-            yield Limit(unit=unit, algorithm="token_bucket", limit=amount, per=int(quota.per * SECOND))
-
-
-def _troubles(
-    setting: Setting, deployments: dict[str, Deployment], names: frozenset[str]
-) -> Iterator[tuple[Trouble, set[str]]]:
-    """Each trouble, with the deployments that it strikes together."""
-    regions = {REGION + deployment.region for deployment in deployments.values() if deployment.region}
-    for number, outage in enumerate(setting.scenario.outages):
-        for name in outage.of:
-            _known(name, names | regions, "provider, deployment or region", f"outages[{number}].of")
-        try:
-            struck = Struck(outage.fault, fault(outage.fault), outage.share, outage.times)
-        except ValueError as error:
-            raise SettingError(str(error), f"outages[{number}].fault") from None
-        hit = {
-            deployment.name
-            for deployment in deployments.values()
-            if {deployment.name, deployment.provider, f"{REGION}{deployment.region}"} & set(outage.of)
-        }
-        spells = Spells(outage.every, outage.lasting, Random(f"{setting.seed}/outage/{number}"))
-        yield Trouble(struck, spells), hit
-
-
-def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
-    """Everyone who sends requests: as the scenario says, or else every tenant, or else every key, alike."""
-    snapshot = setting.snapshot
-    keys = {key.name or key.id: key for key in snapshot.keys.values()}
-    loads = setting.scenario.traffic or {name: written.Load() for name in snapshot.tenants or keys or ("everyone",)}
-    without = sum(load.rps is None for load in loads.values())
-    for name, load in loads.items():
-        where = f"traffic.{name}"
-        key = _key(snapshot, keys, name, load)
-        rate = setting.rps / without if load.rps is None else load.rps
-        yield (
-            Sender(
-                name=name,
-                key=key,
-                models=tuple(_models(snapshot, key, load, where)),
-                prompt=PROMPT if load.prompt is None else distribution(load.prompt, f"{where}.prompt"),
-                answer=ANSWER if load.answer is None else distribution(load.answer, f"{where}.answer"),
-                max_tokens=load.max_tokens,
-                stream=load.stream,
-                users=load.user or 0,
-            ),
-            Shape(
-                rate=rate,
-                low=load.day.low if load.day else 1.0,
-                peak=load.day.peak * HOUR if load.day else 0.0,
-                burst=Burst(calm=load.bursts.every, lasting=load.bursts.lasting, times=load.bursts.times)
-                if load.bursts
-                else None,
-            ),
-        )
-
-
-def _key(snapshot: Snapshot, keys: dict[str, VirtualKey], name: str, load: written.Load) -> VirtualKey:
-    """The key that a load's requests come with; a tenant without one in the file has those made at run time."""
-    if load.key is not None:
-        _known(load.key, keys, "key", f"traffic.{name}.key")
-        return keys[load.key]
-    if load.tenant is not None:
-        _known(load.tenant, snapshot.tenants, "tenant", f"traffic.{name}.tenant")
-    elif name in keys:
-        return keys[name]
-    tenant = load.tenant or (name if name in snapshot.tenants else "")
-    own = next((key for key in keys.values() if tenant and key.tenant == tenant), None)
-    if own is not None:
-        return own
-    tier = snapshot.tenants[tenant].tier if tenant else ""
-    return VirtualKey(id=name, name=name, tenant=tenant, tier=tier)
-
-
-def _models(snapshot: Snapshot, key: VirtualKey, load: written.Load, where: str) -> Iterator[str]:
-    """What is asked for: as the load says, or every model with a route of its own that its key may use."""
-    if not load.model:
-        plain = [route for route in snapshot.routes if not route.model.endswith("*")]
-        if not plain:
-            raise SettingError("every route has a wildcard; say with `model` what is asked for", where)
-        rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
-        allowed = [route.model for route in plain if rules.may_use(key, route.model, route)]
-        if not allowed:
-            raise SettingError("its key may use none of the routes; say with `model` what is asked for", where)
-        yield from allowed
-        return
-    routes = Routes(snapshot.routes, snapshot.facts)
-    for model in load.model:
-        if routes.find(model) is None:
-            _known(model, [route.model for route in snapshot.routes], "route for the model", f"{where}.model")
-        yield model
-
-
-def _known(name: str, names: Iterable[str], what: str, path: str = "") -> None:
-    known = sorted(set(names))
-    if name not in known:
-        hint = did_you_mean(name, known) or f"; there are {', '.join(known) or 'none'}"
+def known(name: str, names: Iterable[str], what: str, path: str = "") -> None:
+    """Raises SettingError where the name is not there, with what was probably meant."""
+    there = sorted(set(names))
+    if name not in there:
+        hint = did_you_mean(name, there) or f"; there are {', '.join(there) or 'none'}"
         raise SettingError(f"there is no {what} {name!r} in the configuration{hint}", path)

@@ -1,13 +1,22 @@
-"""One simulation from a setting to its summary; everything that varies settings calls this."""
+"""One simulation from a setting to its summary; everything that varies settings calls this.
 
-from collections.abc import Callable
+It must not know how a setting is written, nor how a summary is shown.
+"""
+
+from collections.abc import Callable, Iterable
+from random import Random
 from typing import NoReturn
 
 from fairlead.canonical.routing import Snapshot
-from fairlead.simulator.setting import Measured, Setting, deployments_of, trial_of
-from fairlead.simulator.summary import Summary, summary
-from fairlead.simulator.traffic import Traffic
-from fairlead.simulator.trial import Trial, run
+from fairlead.simulator.life import run
+from fairlead.simulator.measures import Measures
+from fairlead.simulator.senders import traffic_of
+from fairlead.simulator.setting import Setting, deployments_of
+from fairlead.simulator.summarize import summary
+from fairlead.simulator.summary import Summary
+from fairlead.simulator.traffic import Arrival, Traffic
+from fairlead.simulator.trial import Trial
+from fairlead.simulator.upstreams import Measured, providers_of
 
 
 def nothing_measured(journal: str) -> NoReturn:
@@ -36,6 +45,23 @@ def simulate(
         unpriced=unpriced(setting.snapshot),
         outages=_outages(trial, measures.until),
     )
+
+
+def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None) -> tuple[Trial, Iterable[Arrival]]:
+    """The setting, ready to run; `trace` takes the place of its traffic. Raises SettingError."""
+    traffic = traffic_of(setting) if trace is None else trace
+    providers = providers_of(setting, measured)
+    measures = Measures(setting.requests, [sender.name for sender in traffic.senders], list(providers))
+    trial = Trial(
+        setting.snapshot,
+        providers,
+        traffic.senders,
+        measures,
+        rng=Random(),
+        begins=traffic.begins,
+        seeds=Random(f"{setting.seed}/policy"),
+    )
+    return trial, traffic.arrivals
 
 
 def unpriced(snapshot: Snapshot) -> list[str]:

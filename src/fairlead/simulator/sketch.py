@@ -1,14 +1,16 @@
 """Quantiles of a stream in memory that does not grow, to a known relative error.
 
 DDSketch: C. Masson, J. E. Rim and H. K. Lee, "DDSketch: A fast and fully-mergeable quantile sketch with relative-error
-guarantees", VLDB 2019. A value counts in the bucket of its logarithm; a bucket's width is what the error may be.
+guarantees", VLDB 2019. A value counts in the bucket of its logarithm; a bucket's width is what the error may be. The
+least and the greatest are known as they are, so what is always the same is told exactly. It must not know what it is
+fed.
 """
 
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
-from math import exp, log, log1p
+from math import exp, inf, log, log1p
 
 ERROR = 0.005
 """The relative error of a quantile, at most."""
@@ -25,18 +27,25 @@ _BUCKETS = int(log(LARGEST) / _WIDTH - _FIRST) + 1
 class Sketch:
     """Values that are not negative, such as seconds, as counts by bucket."""
 
-    __slots__ = ("buckets", "none", "total")
+    __slots__ = ("buckets", "greatest", "least", "none", "total")
 
     def __init__(self) -> None:
         self.buckets = array("q", bytes(8 * _BUCKETS))
         self.none = 0
         """Values that count as nothing."""
         self.total = 0.0
+        self.least = inf
+        self.greatest = 0.0
 
     def add(self, value: float) -> None:
         if value < SMALLEST:
             self.none += 1
+            self.least = 0.0
             return
+        if value < self.least:
+            self.least = value
+        if value > self.greatest:
+            self.greatest = value
         self.total += value
         self.buckets[int(log(value) / _WIDTH - _FIRST) if value < LARGEST else -1] += 1
 
@@ -46,7 +55,7 @@ class Sketch:
 
     @property
     def mean(self) -> float:
-        return self.total / max(self.count, 1)
+        return self._known(self.total / max(self.count, 1))
 
     def quantile(self, share: float) -> float:
         """The value below which this share lies; 0 where there is none."""
@@ -54,7 +63,15 @@ class Sketch:
         rank = share * (self.none + heights[-1] - 1) - self.none
         if rank < 0:
             return 0.0
-        return exp((bisect_right(heights, rank) + _FIRST + 0.5) * _WIDTH)
+        return self._known(exp((bisect_right(heights, rank) + _FIRST + 0.5) * _WIDTH))
+
+    def around(self, quantile: float) -> tuple[float, float]:
+        """Between which two values the true one lies of what `quantile` gave."""
+        return max(quantile / (1 + ERROR), min(self.least, quantile)), min(quantile / (1 - ERROR), self.greatest)
+
+    def _known(self, value: float) -> float:
+        """What cannot be less than the least, nor more than the greatest."""
+        return min(max(value, self.least), self.greatest)
 
 
 def merged(sketches: Iterable[Sketch]) -> Sketch:
@@ -63,5 +80,7 @@ def merged(sketches: Iterable[Sketch]) -> Sketch:
     result = Sketch()
     result.none = sum(part.none for part in parts)
     result.total = sum(part.total for part in parts)
+    result.least = min((part.least for part in parts), default=inf)
+    result.greatest = max((part.greatest for part in parts), default=0.0)
     result.buckets = array("q", map(sum, zip(result.buckets, *[part.buckets for part in parts], strict=True)))
     return result

@@ -21,7 +21,7 @@ Unit = Literal["share", "ms", "amount"]
 
 
 class Aim(msgspec.Struct, frozen=True):
-    """A figure of the summary for which there can be a target. All but `success` are to be low."""
+    """A figure of the summary for which there can be a target. They are to be low, but for those with `at_least`."""
 
     figure: str
     unit: Unit
@@ -31,6 +31,7 @@ class Aim(msgspec.Struct, frozen=True):
 
 AIMS = {
     "success": Aim("success_rate", "share", "the success rate", at_least=True),
+    "fairness": Aim("fairness", "share", "Jain's index of fairness", at_least=True),
     "refusals": Aim("refusal_rate", "share", "the share of refused requests"),
     "cuts": Aim("cut_rate", "share", "the share of answers that break off"),
     "retries": Aim("retry_rate", "share", "the retry rate"),

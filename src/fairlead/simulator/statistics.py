@@ -1,4 +1,7 @@
-"""Figures with how sure they are: batch means, Wilson's score interval and Jain's fairness index. Pure arithmetic."""
+"""Figures with how sure they are: batch means, Wilson's score interval and Jain's fairness index.
+
+Pure arithmetic. It must not know what is counted.
+"""
 
 from collections.abc import Sequence
 from math import inf, isfinite, sqrt
@@ -25,6 +28,10 @@ class Interval(msgspec.Struct, frozen=True):
     def scaled(self, factor: float) -> "Interval":
         return Interval(self.value * factor, self.low * factor, self.high * factor)
 
+    def within(self, least: float, most: float = inf) -> "Interval":
+        """What cannot be less or more than that is not said to be so, however wide its interval."""
+        return Interval(self.value, max(self.low, least), min(self.high, most))
+
     def covers(self, value: float) -> bool:
         return self.low <= value <= self.high
 
@@ -48,8 +55,7 @@ def share(hits: int, count: int, batches: Sequence[float]) -> Interval:
         return Interval(0.0, 0.0, 1.0)
     value = hits / count
     found, floor = batch_means(value, batches), wilson(hits, count)
-    low, high = min(found.low, floor.low), max(found.high, floor.high)
-    return Interval(value, max(low, 0.0), min(high, 1.0))
+    return Interval(value, min(found.low, floor.low), max(found.high, floor.high)).within(0.0, 1.0)
 
 
 def wilson(hits: int, count: int) -> Interval:

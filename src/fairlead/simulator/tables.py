@@ -7,6 +7,7 @@ import msgspec
 from fairlead.simulator.charts import axis
 from fairlead.simulator.readings import (
     COST,
+    FAIRNESS,
     LATENCY,
     PERCENT,
     RATES,
@@ -61,7 +62,8 @@ def main_figures(runs: Sequence[Run], comparisons: Sequence[Comparison] = ()) ->
         ["simulated time", *(duration(run.summary.duration) for run in runs)],
     ]
     differing = set()
-    for reading in READINGS:
+    shared = any(_is_shared(run.summary) for run in runs)
+    for reading in READINGS if shared else READINGS[: READINGS.index(FAIRNESS)]:
         intervals = [reading.of(run.summary) for run in runs]
         if reading not in RATES[:1] and not any(interval.value for interval in intervals):
             continue
@@ -71,8 +73,6 @@ def main_figures(runs: Sequence[Run], comparisons: Sequence[Comparison] = ()) ->
             if (differ(intervals[0], one) if comparison is None else reading.place in _beyond_chance(comparison))
         }
         rows.append([reading.title, *(figure(interval) for interval in intervals)])
-    if any(_is_shared(run.summary) for run in runs):
-        rows.append(["fairness (Jain's index)", *(f"{run.summary.fairness:.4f}" for run in runs)])
     unpriced = sorted({name for run in runs for name in run.summary.unpriced})
     return Table(
         title="Figures, with 95 % confidence intervals",
@@ -125,7 +125,10 @@ def run_tables(run: Run, suffix: str = "") -> Iterator[Table]:
         yield Table(
             title=f"Refusals{suffix}",
             heads=["", "limit", "requests", "of its %"],
-            rows=[[one.sender, one.limit, f"{one.requests:,}", percent(one.share)] for one in summary.refusals],
+            rows=[
+                [one.sender, one.limit, f"{one.requests:,}", figure(one.share.scaled(PERCENT))]
+                for one in summary.refusals
+            ],
         )
 
 
@@ -167,10 +170,10 @@ def _deployment(one: Deployment) -> list[str]:
         one.name,
         f"{one.attempts:,}",
         percent(failed / one.attempts) if one.attempts else "0.00",
-        number(one.queue_ms),
+        number(one.queue_ms.value),
         f"{one.breaker_openings:,}",
-        percent(one.resting_share),
-        percent(one.share_of_answers),
+        percent(one.resting_share.value),
+        percent(one.share_of_answers.value),
     ]
 
 
@@ -184,7 +187,7 @@ def _senders(summary: Summary, suffix: str) -> Table:
                 f"{one.requests:,}",
                 figure(one.success_rate.scaled(PERCENT)),
                 figure(one.refusal_rate.scaled(PERCENT)),
-                number(one.tokens_per_request),
+                figure(one.tokens_per_request),
                 figure(one.cost_per_1000),
             ]
             for one in summary.senders

@@ -1,6 +1,7 @@
 """Who asks for what, and when: open-loop arrivals, one load beside the other, in the order of time.
 
-Pure: chance is a passed `random.Random`. Senders do not wait for answers, so a slow gateway gets no fewer requests.
+Pure: chance is a passed `random.Random`. Senders do not wait for answers, so a slow gateway gets no fewer requests. It
+must not know what becomes of a request.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,0 +1,243 @@
+"""From what was counted to the figures of a summary, each with how sure it is.
+
+Every figure is found for all requests together and for each batch of them. It must not know how anything was counted,
+nor how a figure is shown.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from fairlead.simulator.measures import BATCHES, Batch, Line, Measures, Tally, Tried
+from fairlead.simulator.sketch import Sketch, merged
+from fairlead.simulator.statistics import Interval, batch_means, jain, share
+from fairlead.simulator.summary import QUANTILES, Deployment, Latencies, Refusals, Sender, Series, Summary
+
+THOUSAND = 1000.0
+DIGITS = 6
+"""Of a latency in milliseconds: what is beyond them is the arithmetic's own error."""
+Spans = list[tuple[float, float]]
+SHARES: dict[str, Callable[[Tally], int]] = {
+    "success_rate": lambda tally: tally.answered,
+    "refusal_rate": lambda tally: tally.refused,
+    "cut_rate": lambda tally: tally.cut,
+    "retry_rate": lambda tally: tally.retried,
+    "fallback_hit_rate": lambda tally: tally.fallbacks,
+}
+"""The requests that count in a share of all."""
+MEANS: dict[str, tuple[Callable[[Tally], float], float]] = {
+    "attempts_per_request": (lambda tally: tally.attempts, 1.0),
+    "cost_per_1000": (lambda tally: tally.cost, THOUSAND),
+    "wasted_per_1000": (lambda tally: tally.wasted, THOUSAND),
+}
+"""Amounts per request, and the factor with which they are told."""
+LATENCIES: dict[str, Callable[[Batch], Sketch]] = {
+    "latency_ms": lambda batch: batch.latency,
+    "first_token_ms": lambda batch: batch.first_token,
+    "added_latency_ms": lambda batch: batch.added,
+}
+
+
+def summary(measures: Measures, *, workers: int, unpriced: Sequence[str], outages: Mapping[str, Spans]) -> Summary:
+    """What was measured, told. `outages` are by deployment."""
+    batches = [_sum(batch.senders) for batch in measures.batches]
+    total = _sum(batches)
+    senders = [_sender(measures, number) for number in range(len(measures.senders))]
+    by_batch = _by_batch(measures.batches, batches)
+
+    def rate(name: str) -> Interval:
+        return _share(batches, SHARES[name])
+
+    def mean(name: str) -> Interval:
+        amount, factor = MEANS[name]
+        return _mean(amount(total) / max(total.requests, 1) * factor, by_batch[name])
+
+    def latencies(name: str) -> Latencies:
+        return _latencies([LATENCIES[name](batch) for batch in measures.batches])
+
+    return Summary(
+        requests=total.requests,
+        duration=measures.until,
+        success_rate=rate("success_rate"),
+        refusal_rate=rate("refusal_rate"),
+        cut_rate=rate("cut_rate"),
+        retry_rate=rate("retry_rate"),
+        fallback_hit_rate=rate("fallback_hit_rate"),
+        attempts_per_request=mean("attempts_per_request"),
+        latency_ms=latencies("latency_ms"),
+        first_token_ms=latencies("first_token_ms"),
+        added_latency_ms=latencies("added_latency_ms"),
+        cost_per_1000=mean("cost_per_1000"),
+        wasted_per_1000=mean("wasted_per_1000"),
+        unpriced=list(unpriced),
+        fairness=_mean(_fairness(_by_sender(measures)), by_batch["fairness"]).within(1 / max(len(senders), 1), 1.0),
+        senders=senders,
+        refusals=_refusals(measures),
+        deployments=[
+            _deployment(measures, name, workers=workers, outages=outages.get(name, [])) for name in measures.seen
+        ],
+        arrivals=_per_second(measures.arrived),
+        lost=_ratio(measures.lost, measures.arrived),
+        batches=by_batch,
+    )
+
+
+def _by_batch(batches: Sequence[Batch], tallies: Sequence[Tally]) -> dict[str, list[float | None]]:
+    """All FIGURES of each batch; None: nothing was counted in it."""
+    found: dict[str, list[float | None]] = {}
+    for name, hits in SHARES.items():
+        found[name] = [hits(one) / one.requests if one.requests else None for one in tallies]
+    for name, (amount, factor) in MEANS.items():
+        found[name] = [amount(one) / one.requests * factor if one.requests else None for one in tallies]
+    for name, sketch_of in LATENCIES.items():
+        sketches = [sketch_of(batch) for batch in batches]
+        found[f"{name}.mean"] = [one.mean * THOUSAND if one.count else None for one in sketches]
+        for part, at in QUANTILES.items():
+            found[f"{name}.{part}"] = [one.quantile(at) * THOUSAND if one.count else None for one in sketches]
+    found["fairness"] = [
+        _fairness(batch.senders) if one.requests else None for batch, one in zip(batches, tallies, strict=True)
+    ]
+    return found
+
+
+def _mean(value: float, batches: Sequence[float | None]) -> Interval:
+    """An amount that is not negative, with what it is in each batch."""
+    return batch_means(value, [one for one in batches if one is not None]).within(0.0)
+
+
+def _share(tallies: Sequence[Tally], hits: Callable[[Tally], int]) -> Interval:
+    total = _sum(tallies)
+    return share(hits(total), total.requests, [hits(one) / one.requests for one in tallies if one.requests])
+
+
+def _sum(tallies: Sequence[Tally]) -> Tally:
+    result = Tally()
+    for name in Tally.__slots__:
+        setattr(result, name, sum(getattr(tally, name) for tally in tallies))
+    return result
+
+
+def _latencies(sketches: Sequence[Sketch]) -> Latencies:
+    together = merged(sketches)
+    filled = [sketch for sketch in sketches if sketch.count]
+
+    def quantile(at: float) -> Interval:
+        value = together.quantile(at)
+        found = batch_means(value, [sketch.quantile(at) for sketch in filled])
+        low, high = together.around(value)
+        return _milliseconds(Interval(value, found.low - (value - low), found.high + (high - value)))
+
+    quantiles = {name: quantile(at) for name, at in QUANTILES.items()}
+    return Latencies(mean=_milliseconds(batch_means(together.mean, [sketch.mean for sketch in filled])), **quantiles)
+
+
+def _milliseconds(seconds: Interval) -> Interval:
+    told = seconds.scaled(THOUSAND).within(0.0)
+    return Interval(round(told.value, DIGITS), round(told.low, DIGITS), round(told.high, DIGITS))
+
+
+def _by_sender(measures: Measures) -> list[Tally]:
+    return [_sum([batch.senders[number] for batch in measures.batches]) for number in range(len(measures.senders))]
+
+
+def _fairness(senders: Sequence[Tally]) -> float:
+    """Among those who asked for anything."""
+    return jain([one.answered / one.requests for one in senders if one.requests])
+
+
+def _sender(measures: Measures, number: int) -> Sender:
+    tallies = [batch.senders[number] for batch in measures.batches]
+    total = _sum(tallies)
+    tokens = [(one.input + one.output) / one.answered if one.answered else None for one in tallies]
+    costs = [one.cost / one.requests * THOUSAND if one.requests else None for one in tallies]
+    return Sender(
+        name=measures.senders[number],
+        requests=total.requests,
+        success_rate=_share(tallies, lambda tally: tally.answered),
+        refusal_rate=_share(tallies, lambda tally: tally.refused),
+        tokens_per_request=_mean((total.input + total.output) / max(total.answered, 1), tokens),
+        cost_per_1000=_mean(total.cost / max(total.requests, 1) * THOUSAND, costs),
+    )
+
+
+def _refusals(measures: Measures) -> list[Refusals]:
+    """The most frequent first."""
+    why = sorted({place for batch in measures.batches for place in batch.refusals})
+    found = [_refused(measures, number, limit) for number, limit in why]
+    return sorted(found, key=lambda one: (-one.requests, one.sender, one.limit))
+
+
+def _refused(measures: Measures, number: int, limit: str) -> Refusals:
+    pairs = [(batch.refusals[number, limit], batch.senders[number].requests) for batch in measures.batches]
+    return Refusals(
+        sender=measures.senders[number], limit=limit, requests=sum(hits for hits, _ in pairs), share=_share_of(pairs)
+    )
+
+
+def _share_of(pairs: Sequence[tuple[int, int]]) -> Interval:
+    """The share of hits, from those and the count of each batch."""
+    hits, count = sum(hits for hits, _ in pairs), sum(count for _, count in pairs)
+    return share(hits, count, [hits / count for hits, count in pairs if count])
+
+
+def _deployment(measures: Measures, name: str, *, workers: int, outages: Spans) -> Deployment:
+    seen = measures.seen[name]
+    tried = [batch.tried[name] for batch in measures.batches]
+    asked = [sum(tally.requests for tally in batch.senders) for batch in measures.batches]
+    answered = [sum(one.answered for one in batch.tried.values()) for batch in measures.batches]
+    attempts = sum(one.attempts for one in tried)
+
+    def of_attempts(hits: Callable[[Tried], int]) -> Interval:
+        return _share_of([(hits(one), one.attempts) for one in tried])
+
+    def mean(amounts: Sequence[float], counts: Sequence[int]) -> Interval:
+        by_batch = [amount / count if count else None for amount, count in zip(amounts, counts, strict=True)]
+        return _mean(sum(amounts) / max(sum(counts), 1), by_batch)
+
+    def over_time(line: Line) -> Series:
+        return Series(width=line.width, values=[min(value / (line.width * workers), 1.0) for value in line.bins])
+
+    return Deployment(
+        name=name,
+        attempts=attempts,
+        attempts_per_request=mean([one.attempts for one in tried], asked),
+        answered=sum(one.answered for one in tried),
+        limited=sum(one.limited for one in tried),
+        failures=dict(sorted(seen.failures.items())),
+        failure_rate=of_attempts(lambda one: one.attempts - one.answered),
+        share_of_answers=_share_of([(one.answered, count) for one, count in zip(tried, answered, strict=True)]),
+        queue_ms=mean([one.waited * THOUSAND for one in tried], [one.attempts for one in tried]),
+        queued_share=of_attempts(lambda one: one.queued),
+        breaker_openings=seen.openings,
+        resting_share=_share_of_time(seen.resting, measures.until, workers),
+        outages=outages,
+        load=_per_second(seen.load),
+        failing=_ratio(seen.trouble, seen.load),
+        resting=over_time(seen.resting),
+        open=over_time(seen.open),
+        half_open=over_time(seen.half_open),
+    )
+
+
+def _share_of_time(line: Line, until: float, workers: int) -> Interval:
+    """What a line of seconds is of all of the time; its batches are equal parts of that."""
+    if not until:
+        return Interval(0.0, 0.0, 1.0)
+    whole = int(until / line.width)  # the last bin is not over
+    size = max(whole // BATCHES, 1)
+    bins = [*line.bins, *[0.0] * (whole - len(line.bins))]
+    parts = [sum(bins[begin : begin + size]) for begin in range(0, whole - size + 1, size)]
+    lasting = line.width * size * workers
+    return batch_means(sum(line.bins) / (until * workers), [part / lasting for part in parts]).within(0.0, 1.0)
+
+
+def _per_second(line: Line) -> Series:
+    return Series(width=line.width, values=[value / line.width for value in line.bins])
+
+
+def _ratio(part: Line, whole: Line) -> Series:
+    """Bin by bin; both begin with one width, so the narrower is widened to the other's."""
+    part, whole = part.as_wide_as(whole), whole.as_wide_as(part)
+    values = [
+        (part.bins[index] if index < len(part.bins) else 0.0) / value if value else 0.0
+        for index, value in enumerate(whole.bins)
+    ]
+    return Series(width=whole.width, values=[min(value, 1.0) for value in values])

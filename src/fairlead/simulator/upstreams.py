@@ -1,0 +1,188 @@
+"""From a setting to its synthetic providers: how each deployment behaves, and what it shares with others.
+
+Every name that is not there is told with what was probably meant, and what says nothing is refused. It must not read
+files: a time that was measured comes in as `measured`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
+from typing import Any
+
+from fairlead.canonical.limits import SECOND, Limit, Unit
+from fairlead.canonical.routing import Deployment
+from fairlead.config.problems import did_you_mean
+from fairlead.policy.select import is_within
+from fairlead.simulator import scenario as written
+from fairlead.simulator.chance import Distribution, Spells
+from fairlead.simulator.faults import SLOWER, Struck, add_up, fault
+from fairlead.simulator.providers import Behavior, Provider, Trouble
+from fairlead.simulator.recorded import Times
+from fairlead.simulator.setting import (
+    EVERYONE,
+    Setting,
+    SettingError,
+    assumed_of,
+    deployments_of,
+    distribution,
+    known,
+    names_of,
+)
+from fairlead.simulator.supply import Places, Quota
+
+REGION = "region:"
+Measured = Callable[[str], Mapping[str, Times]]
+"""What a journal (its path) measured, by deployment. Raises ValueError where it cannot be read."""
+
+
+def providers_of(setting: Setting, measured: Measured) -> dict[str, Provider]:
+    """By deployment. Those of one provider share the quota and the places that are said of it, and nothing else.
+
+    Raises SettingError.
+    """
+    _check(setting)
+    troubles = list(_troubles(setting))
+    quotas: dict[str, Quota] = {}
+    places: dict[str, Places] = {}
+    found: dict[str, Provider] = {}
+    for deployment in deployments_of(setting.snapshot).values():
+        limited, quota = said(setting, deployment, "quota")
+        bounded, capacity = said(setting, deployment, "capacity")
+        if quota is not None:
+            quotas.setdefault(limited, Quota(tuple(_limits(quota))))
+        if capacity is not None:
+            places.setdefault(bounded, Places(capacity, setting.scenario.providers[bounded].queue))
+        found[deployment.name] = Provider(
+            _behavior(setting, deployment, measured),
+            Random(f"{setting.seed}/{deployment.name}"),
+            [trouble for trouble, struck in troubles if deployment.name in struck],
+            quota=quotas.get(limited),
+            places=places.get(bounded),
+        )
+    return found
+
+
+def said(setting: Setting, deployment: Deployment, key: str) -> tuple[str, Any]:
+    """What the scenario says of a deployment under a key of its `providers`, and under whose name: the deployment's
+    own, or else its provider's. None: it says nothing.
+    """
+    for name in (deployment.name, deployment.provider):
+        value = getattr(setting.scenario.providers.get(name), key, None)
+        if value is not None:
+            return name, value
+    return "", None
+
+
+def faults_of(setting: Setting, deployment: Deployment) -> tuple[Struck, ...]:
+    """What the deployment does wrong, outages aside."""
+    names = (deployment.name, deployment.provider, EVERYONE)
+    given = next((setting.faults[name] for name in names if name in setting.faults), None)
+    return (said(setting, deployment, "faults")[1] or ()) if given is None else given
+
+
+def struck_by_outages(setting: Setting) -> frozenset[str]:
+    """The deployments of which anything is said in `outages`."""
+    deployments = deployments_of(setting.snapshot).values()
+    named = [name for outage in setting.scenario.outages for name in outage.of]
+    return frozenset(one.name for one in deployments if any(_is_of(one, name) for name in named))
+
+
+def _check(setting: Setting) -> None:
+    """Names that are not there, and values that would change nothing."""
+    names = setting.elsewhere | names_of(setting.snapshot)
+    for name, given in setting.scenario.providers.items():
+        path = f"providers.{name}"
+        known(name, names, "provider or deployment", path)
+        if given.queue is not None and given.capacity is None:
+            raise SettingError(
+                "without a capacity nobody has to wait; add `capacity`, or remove `queue`", f"{path}.queue"
+            )
+        if given.quota is not None and given.quota.requests is None and given.quota.tokens is None:
+            raise SettingError("it limits nothing; write `requests`, `tokens` or both", f"{path}.quota")
+    for name, struck in setting.faults.items():
+        known(name, names | {EVERYONE}, "provider or deployment")
+        try:
+            add_up(struck, f"the faults of {name!r}")
+        except ValueError as error:
+            raise SettingError(str(error)) from None
+
+
+def _behavior(setting: Setting, deployment: Deployment, measured: Measured) -> Behavior:
+    assumed = assumed_of(deployment)
+
+    def time(key: str) -> Distribution:
+        name, told = said(setting, deployment, key)
+        place = f"providers.{name}.{key}"
+        if told is None:
+            return getattr(assumed, key)  # type: ignore[no-any-return]
+        if told.journal is None:
+            return distribution(told, place)
+        if told != written.Time(journal=told.journal):
+            raise SettingError("a journal tells all of it; remove the other values, or `journal`", place)
+        try:
+            return _measured(measured(told.journal), deployment.name, key, told.journal)
+        except ValueError as error:
+            raise SettingError(str(error), place) from None
+
+    return Behavior(
+        first_token=time("first_token"),
+        per_token=time("per_token"),
+        refusal=time("refusal"),
+        faults=faults_of(setting, deployment),
+    )
+
+
+def _measured(times: Mapping[str, Times], deployment: str, key: str, journal: str) -> Distribution:
+    """What a journal tells of a deployment's time. Raises ValueError where that is nothing."""
+    if deployment not in times:
+        hint = did_you_mean(deployment, times) or f"; it has {', '.join(sorted(times)) or 'no attempts at all'}"
+        raise ValueError(f"{journal} has no attempt on {deployment!r}{hint}")
+    time: Distribution | None = getattr(times[deployment], key)
+    if time is None:
+        raise ValueError(f"no attempt on {deployment!r} in {journal} tells its {key}; write another time")
+    return time
+
+
+def _limits(quota: written.Quota) -> Iterator[Limit]:
+    units: tuple[tuple[Unit, int | None], ...] = (("requests", quota.requests), ("tokens", quota.tokens))
+    for unit, amount in units:
+        if amount is not None:
+            yield Limit(unit=unit, algorithm="token_bucket", limit=amount, per=int(quota.per * SECOND))
+
+
+def _troubles(setting: Setting) -> Iterator[tuple[Trouble, set[str]]]:
+    """Each trouble, with the deployments that it strikes together."""
+    deployments = deployments_of(setting.snapshot).values()
+    names = setting.elsewhere | names_of(setting.snapshot)
+    regions = {REGION + deployment.region for deployment in deployments if deployment.region}
+    for number, outage in enumerate(setting.scenario.outages):
+        path = f"outages[{number}]"
+        if not outage.of:
+            raise SettingError("it strikes nobody; write a provider, a deployment or `region:NAME`", f"{path}.of")
+        hit: set[str] = set()
+        for name in outage.of:
+            struck = {deployment.name for deployment in deployments if _is_of(deployment, name)}
+            if not struck:
+                known(name, names | regions, "provider, deployment or region", f"{path}.of")
+            hit |= struck
+        spells = Spells(outage.every, outage.lasting, Random(f"{setting.seed}/outage/{number}"))
+        yield Trouble(_struck(outage, path), spells), hit
+
+
+def _is_of(deployment: Deployment, name: str) -> bool:
+    """Whether a deployment is the one with this name, its provider's or in the region of this name."""
+    if name.startswith(REGION):
+        return is_within(deployment.region, name.removeprefix(REGION))
+    return name in {deployment.name, deployment.provider}
+
+
+def _struck(outage: written.Outage, path: str) -> Struck:
+    """What attempts get in an outage, as the scenario's `path` has it."""
+    try:
+        found = fault(outage.fault)
+    except ValueError as error:
+        raise SettingError(str(error), f"{path}.fault") from None
+    if outage.times is None:
+        return Struck(outage.fault, found, outage.share, SLOWER)
+    if found.stage != "slowness":
+        raise SettingError(f"only 'slow' takes longer, and its fault is {outage.fault!r}", f"{path}.times")
+    return Struck(outage.fault, found, outage.share, outage.times)
