@@ -8,19 +8,19 @@ from tests.simulator.fates import BEGINS, LOOK_EVERY, SEED, Came, Fate, Given, T
 from fairlead.canonical.limits import Demand, Standing
 from fairlead.canonical.routing import Answered, Failed
 from fairlead.policy.holds import standing
-from fairlead.simulator.measures import Measures, Tally
+from fairlead.simulator.life import run
+from fairlead.simulator.measures import Batch, Measures
 from fairlead.simulator.providers import Played
 from fairlead.simulator.traffic import Arrival
-from fairlead.simulator.trial import Trial, Visit, run
+from fairlead.simulator.trial import Trial
+from fairlead.simulator.visit import Visit
 
 
 def by_simulator(given: Given, monkeypatch: pytest.MonkeyPatch) -> Came:
     names = [choice.deployment.name for choice in given.snapshot.routes[0].choices]
     heard = Heard(given, names)
-    monkeypatch.setattr("fairlead.simulator.trial.Visit", Watched)
+    monkeypatch.setattr("fairlead.simulator.life.Visit", Watched)
     trial = Trial(given.snapshot, given.upstreams(), given.senders, heard, rng=Random(SEED), begins=BEGINS)
-    trial.rng.seed(SEED)
-    monkeypatch.setattr(trial, "renew", lambda: None)  # a worker's chance never begins anew
     run(trial, given.arrivals, len(given.arrivals))
     by_sender = list(zip(*(batch.senders for batch in heard.batches), strict=True))
     return Came(
@@ -41,8 +41,8 @@ class Heard(Measures):
         self.fates: dict[float, Fate] = {}
         self.standings: list[list[Standing]] = []
 
-    def refuse(self, tally: Tally, arrival: Arrival, why: str) -> None:
-        super().refuse(tally, arrival, why)
+    def refuse(self, batch: Batch, arrival: Arrival, why: str) -> None:
+        super().refuse(batch, arrival, why)
         self.fates[arrival.at] = Fate((), "refused", why, 0.0)
 
 

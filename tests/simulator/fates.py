@@ -13,7 +13,8 @@ from fairlead.policy.rules import Rules
 from fairlead.simulator.providers import Upstream
 from fairlead.simulator.traffic import Arrival, Sender
 
-BEGINS = 1_767_225_600.0 - 20.0
+NEW_YEAR = 1_767_225_600.0
+BEGINS = NEW_YEAR - 20.0
 """The wall clock at instant 0: a little before a year ends, and with it every budget's period."""
 SEED = 11
 LOOK_EVERY = 20

@@ -18,7 +18,7 @@ import pytest
 from tests.gateway.gateway_harness import PEPPER, PROVIDER_KEY, known_keys
 from tests.simulator.by_gateway import by_gateway
 from tests.simulator.by_simulator import by_simulator
-from tests.simulator.fates import Came, Given
+from tests.simulator.fates import NEW_YEAR, Came, Given
 from tests.simulator.played_provider import text_of
 from tests.simulator.virtual_time import VirtualLoop
 
@@ -35,7 +35,7 @@ from fairlead.canonical.routing import (
     Timeouts,
 )
 from fairlead.canonical.tenants import Scoped, Tenant, Tier, VirtualKey
-from fairlead.canonical.usage import Price, Usage
+from fairlead.canonical.usage import Change, Price, Usage
 from fairlead.catalog.counting import counting
 from fairlead.simulator.chance import Fixed, LogNormal, Spells
 from fairlead.simulator.faults import FAULTS, Struck, fault, parse
@@ -56,8 +56,13 @@ TOLD_BY_OPENAI = ",400_context=0.01,400_policy=0.01,429_quota=0.002"
 MILD = "429:1=0.02,500=0.03,connect=0.02,timeout=0.01,slow=0.03x3"
 """No answer that breaks: at what tokens and dollars one is counted is the estimate of whoever counts."""
 OPENAI, CLAUDE, GPU = "openai/large", "anthropic/large", "gpu/small"
+DEARER = Change(begin=NEW_YEAR, price=Price(input=Decimal(3), output=Decimal(9)))
 FACTS: dict[str, dict[str, Any]] = {
-    OPENAI: {"dialect": "openai_chat", "price": Price(input=Decimal(2), output=Decimal(8)), "max_output": 400},
+    OPENAI: {
+        "dialect": "openai_chat",
+        "price": Price(input=Decimal(2), output=Decimal(8), changes=(DEARER,)),
+        "max_output": 400,
+    },
     CLAUDE: {"dialect": "anthropic", "price": Price(input=Decimal(3), output=Decimal(15)), "max_output": 300},
     GPU: {"dialect": "openai_chat", "price": Price(input=Decimal("0.1"), output=Decimal("0.4")), "max_output": 200},
 }
@@ -155,13 +160,13 @@ CASES: dict[str, Case] = {
         free=(budget(0.1, hard=False, alerts=(50, 100)),),
         tier=(budget(0.12),),
         scoped=(
-            Scoped(scope="user", match="u2", limits=(budget(0.05),)),
+            Scoped(scope="user", match="u2", limits=(budget(0.03),)),
             Scoped(scope="tag", match="team=search", limits=(budget(0.14, "rolling", 1 / 2880),)),
             Scoped(scope="global", limits=(budget(3.0),)),
             Scoped(scope="model", limits=(at_once(35),)),
         ),
         workers=2,
-        refuses=("0.25 USD", "0.12 USD", "0.05 USD", "0.14 USD"),
+        refuses=("0.25 USD", "0.12 USD", "0.03 USD", "0.14 USD"),
     ),
 }
 
