@@ -1,7 +1,8 @@
 """The simulator does what the gateway does: one fault script through both gives the same attempts, in order.
 
 The gateway is a real worker with sockets, in front of fake providers; only its clock is virtual, so that a wait of
-30 s takes none. What differs here would make every figure of a simulation doubtful.
+30 s takes none. What differs here would make every figure of a simulation doubtful. One request comes after the other;
+in `test_same_under_load` they overlap.
 """
 
 from collections.abc import Iterator, Sequence
