@@ -4,17 +4,10 @@ It must not know what the work is.
 """
 
 import asyncio
-import os
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-BEHIND = 5
-"""Niceness of a desk's thread: where there is no core for it, workers go first, and what it has not done waits in the
-journal. Linux alone gives threads priorities of their own.
-"""
 Result = TypeVar("Result")
 
 
@@ -22,7 +15,7 @@ class Desk:
     """Does one piece of work after the other."""
 
     def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_step_back)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
     async def do(self, work: Callable[[], Result]) -> Result:
         """What `work` gives, or raises."""
@@ -31,9 +24,3 @@ class Desk:
     def close(self) -> None:
         """Waits for what is being done; what has not begun is dropped."""
         self._thread.shutdown(cancel_futures=True)
-
-
-def _step_back() -> None:
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + BEHIND)
