@@ -15,8 +15,10 @@ import time
 from collections import deque
 from typing import Any
 
+import msgspec
 import structlog
 
+from fairlead.telemetry.lines import instant
 from fairlead.telemetry.redaction import redacted
 
 MOST_WAITING = 10_000
@@ -46,13 +48,13 @@ def log_to_stderr() -> None:
 
 
 class Lines(structlog.stdlib.ProcessorFormatter):
-    """One line of JSON. Where all fields come as one value, as those of each request do, nothing is looked for."""
+    """One line of JSON. Where all fields come as one value, as those of each request do, they are told as they are."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] | None = getattr(record, "fields", None)
         if fields is None:
             return super().format(record)
-        return _JSON.encode(redacted({**_head(record), **fields}))
+        return msgspec.json.encode({**_head(record), **fields}).decode()
 
 
 def _stderr() -> io.RawIOBase:
@@ -75,9 +77,8 @@ def _line(_logger: Any, _method: str, event: structlog.typing.EventDict) -> stru
 
 def _head(record: logging.LogRecord) -> dict[str, Any]:
     """What every line begins with."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
     return {
-        "at": f"{stamp}.{int(record.msecs):03d}Z",
+        "at": instant(record.created),
         "level": record.levelname.lower(),
         "event": record.getMessage(),
         "pid": record.process,
