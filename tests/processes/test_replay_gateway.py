@@ -41,7 +41,7 @@ def replay(folder: Path, *flags: str) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    found: dict[str, Any] = json.loads(told.stdout)
+    found: dict[str, Any] = json.loads(told.stdout)["replay"]
     return found
 
 
