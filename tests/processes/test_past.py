@@ -3,14 +3,19 @@
 import os
 import signal
 import sqlite3
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.pool import NullPool
 from tests.forms import FULL
+from tests.postgres import Postgres, postgres
 from tests.processes.family import Family
-from tests.processes.tenants import Clients, admin, config, fake_provider, kill_workers, records, tenants
+from tests.processes.tenants import Clients, admin, config, fairlead, fake_provider, kill_workers, records, tenants
 from tests.processes.test_secrets import control_of
 
 KILLS = 500 if FULL else 3
@@ -88,3 +93,69 @@ def test_a_database_that_is_locked_stops_no_request_and_loses_none(tmp_path: Pat
         family.event("projection_up")
         family.until(partial(is_whole, family, tmp_path), "records are missing or doubled")
         assert len(listed(family)) == 21
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+READ_ONLY = ("ALTER DATABASE {name} SET default_transaction_read_only = on", "ALTER DATABASE {name} RESET ALL")
+"""What a server is after it lost its place to another one."""
+CLOSED = ("ALTER DATABASE {name} ALLOW_CONNECTIONS false", "ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+"""What all see who find no connection free."""
+CUT_OFF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+
+
+@pytest.mark.parametrize(("ill", "well"), [READ_ONLY, CLOSED], ids=["read only", "no connection"])
+def test_s6_a_postgresql_that_takes_nothing_stops_no_request_and_loses_none(
+    tmp_path: Path, server: Postgres, ill: str, well: str
+) -> None:
+    url = server.new_database()
+    name = make_url(url).database
+    surgeon = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg", database="postgres"),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+    )
+
+    def operate(*steps: str) -> None:
+        with surgeon.connect() as connection:
+            for step in steps:
+                connection.execute(text(step.format(name=name)))
+
+    with fake_provider() as port:
+        whole = f'{config(port)}\ndatabase: "{url}"\npepper: a-pepper-of-enough-characters-91f3c2\n'
+        (tmp_path / "fairlead.yaml").write_text(whole)
+        fairlead(tmp_path, "migrate")
+        with tenants(tmp_path, whole) as family:
+            assert {family.chat(max_tokens=5)[0] for _ in range(5)} == {200}
+            family.until(lambda: len(listed(family)) == 5, "the requests are not in the log")
+            operate(ill, CUT_OFF)
+            assert {family.chat(max_tokens=5)[0] for _ in range(10)} == {200}
+            family.event("projection_down")
+            assert {family.chat(max_tokens=5)[0] for _ in range(10)} == {200}
+            operate(well, CUT_OFF)
+            family.event("projection_up")
+            family.until(partial(is_whole, family, tmp_path), "records are missing or doubled")
+            assert len({line["id"] for line in listed(family)}) == len(listed(family)) == 25
+
+
+def test_s6_a_postgresql_that_is_slow_delays_no_request(tmp_path: Path, server: Postgres) -> None:
+    """Somebody holds a lock on everything that control writes."""
+    url = server.new_database()
+    holder = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with fake_provider() as port:
+        whole = f'{config(port)}\ndatabase: "{url}"\npepper: a-pepper-of-enough-characters-91f3c2\n'
+        (tmp_path / "fairlead.yaml").write_text(whole)
+        fairlead(tmp_path, "migrate")
+        with tenants(tmp_path, whole) as family:
+            assert family.chat(max_tokens=5)[0] == 200
+            family.until(lambda: len(listed(family)) == 1, "the request is not in the log")
+            with holder.begin() as connection:
+                connection.execute(text("LOCK TABLE journal_positions, requests IN EXCLUSIVE MODE"))
+                assert {family.chat(max_tokens=5)[0] for _ in range(20)} == {200}
+                assert len(listed(family)) == 1
+            family.until(partial(is_whole, family, tmp_path), "records are missing or doubled")
+            assert len(listed(family)) == 21
