@@ -108,7 +108,7 @@ def test_json_has_all_that_people_read(capsys: Capture) -> None:
     assert (advice["migration"]["above_rps"], advice["migration"]["planned_to"]) == (760, 1000)
     for one in advice["ranking"]:
         assert {"gateway", "score", "rule", "reasons"} <= set(one)
-        assert one["score"] == round(sum(reason["points"] for reason in one["reasons"]), 1)
+        assert one["score"] == round(sum(reason["points"] for reason in one["reasons"]), 2)
 
 
 def test_a_leader_that_is_left_at_any_load_is_told_so(capsys: Capture) -> None:

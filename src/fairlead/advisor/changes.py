@@ -4,6 +4,7 @@ It must not know why somebody leads: it asks the ranking.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,16 @@ from fairlead.advisor.facts import Facts
 from fairlead.advisor.needs import Needs, spoken
 from fairlead.advisor.ranking import Ranked, rank
 from fairlead.advisor.rules import Rules
+
+LEFT_OPEN: dict[str, dict[str, Any]] = {
+    "--rps": {"rps": None},
+    "--ops": {"ops": None},
+    "--data": {"data": None},
+    "--ttft-p99": {"ttft_p99": None, "baseline": None},
+    "--free": {"free": False},
+    "--among": {"among": ()},
+}
+"""What the needs are without an answer that is taken away whole. A baseline is no wish: it goes with its target."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,14 +74,10 @@ def _less(needs: Needs) -> Iterator[tuple[str, Needs]]:
         for part in parts:
             rest = tuple(other for other in parts if other != part)
             yield f"without --{name} {part}", msgspec.structs.replace(needs, **{name: rest})
-    if needs.ops is not None:
-        yield "without --ops", msgspec.structs.replace(needs, ops=None)
-    if needs.data is not None:
-        yield "without --data", msgspec.structs.replace(needs, data=None)
-    if needs.ttft_p99 is not None:
-        yield "without --ttft-p99", msgspec.structs.replace(needs, ttft_p99=None, baseline=None)
-    if needs.free:
-        yield "without --free", msgspec.structs.replace(needs, free=False)
+    for flag, left_open in LEFT_OPEN.items():
+        rest_open = msgspec.structs.replace(needs, **left_open)
+        if rest_open != needs:
+            yield f"without {flag}", rest_open
 
 
 def _budget(needs: Needs, extra: float, facts: Facts, rules: Rules) -> Change:

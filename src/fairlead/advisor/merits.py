@@ -34,7 +34,7 @@ def reason(rule: str, points: float, text: str, fact: Fact | None) -> Reason:
         return Reason(rule=rule, points=points, text=text)
     return Reason(
         rule=rule,
-        points=round(points, 2),
+        points=hundredths(points),
         text=text,
         fact=fact.name,
         value=fact.value,
@@ -43,6 +43,11 @@ def reason(rule: str, points: float, text: str, fact: Fact | None) -> Reason:
         date=fact.date.isoformat(),
         by=fact.by,
     )
+
+
+def hundredths(points: float) -> float:
+    """The points as they are counted and shown, so that whoever adds up what is shown finds the same order."""
+    return round(points, 2)
 
 
 def weigh(case: Case, checks: list[Check]) -> list[Reason]:
@@ -123,6 +128,12 @@ def _cores(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
     yield reason(merit.rule, max(merit.most, merit.points * cores), text, case.fact(merit.fact))
 
 
+def _shown(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
+    if case.number(merit.fact) is None:
+        text = f"no source shows that it holds {case.needs.rps:,.10g} requests/s: measure it first"
+        yield reason(merit.rule, merit.unknown, text, None)
+
+
 def _share(merit: Merit, case: Case, _: list[Check]) -> Iterator[Reason]:
     adds, budget = case.number(merit.fact), case.needs.budget
     if adds is None:
@@ -150,5 +161,6 @@ KINDS: dict[str, Callable[[Merit, Case, list[Check]], Iterator[Reason]]] = {
     "licence": _licence,
     "features": _features,
     "cores": _cores,
+    "shown": _shown,
     "share": _share,
 }

@@ -7,7 +7,7 @@ import msgspec
 
 from fairlead.advisor.demands import Case, Check, judge
 from fairlead.advisor.facts import Facts, Gateway, Way
-from fairlead.advisor.merits import Reason, reason, weigh
+from fairlead.advisor.merits import Reason, hundredths, reason, weigh
 from fairlead.advisor.needs import Needs
 from fairlead.advisor.rules import Rules
 
@@ -63,7 +63,7 @@ def rank(needs: Needs, facts: Facts, rules: Rules) -> Ranking:
             placed.append(max(passed, key=lambda one: one.score))
         else:
             fallen.append(_fallen(gateway, judged))
-    placed.sort(key=lambda one: (-one.score, one.title))
+    placed.sort(key=lambda one: (-one.score, one.title.casefold()))
     last = max(fallen, key=lambda one: one[0])[1] if fallen else None
     order = [merit.rule for merit in rules.merits]
     decided = [_decided(placed, place, last, order) for place in range(len(placed))]
@@ -77,7 +77,7 @@ def _placed(case: Case, checks: list[Check]) -> Ranked:
         gateway=case.gateway.id,
         title=case.gateway.title,
         way=case.way,
-        score=round(sum(each.points for each in points), 1),
+        score=hundredths(sum(each.points for each in points)),
         rule="",
         because="",
         reasons=[*points, *met],
@@ -104,7 +104,10 @@ def _fallen(gateway: Gateway, judged: list[tuple[Case, list[Check]]]) -> tuple[i
 
 
 def _decided(placed: list[Ranked], place: int, last: Excluded | None, order: list[str]) -> Ranked:
-    """A place with the rule that decided it: the greatest difference to the next, or for the last to the one before."""
+    """A place with the rule that decided it: the greatest difference to the next, or for the last to the one before.
+
+    Where both have as many points no rule has: their names are in order.
+    """
     one = placed[place]
     if len(placed) == 1:
         rule = last.rule if last else "only choice"
@@ -112,10 +115,10 @@ def _decided(placed: list[Ranked], place: int, last: Excluded | None, order: lis
         return msgspec.structs.replace(one, rule=rule, because=because)
     below = place + 1 < len(placed)
     other = placed[place + 1] if below else placed[place - 1]
-    difference = {rule: _points(one, rule) - _points(other, rule) for rule in order}
-    rule = (max if below else min)(order, key=lambda each: difference[each])
-    if not difference[rule]:
+    if one.score == other.score:
         return msgspec.structs.replace(one, rule="tie", because=f"tie: as many points as {other.title}")
+    difference = {rule: hundredths(_points(one, rule) - _points(other, rule)) for rule in order}
+    rule = (max if below else min)(order, key=lambda each: difference[each])
     because = f"{rule}: {difference[rule]:+g} points against {other.title}"
     return msgspec.structs.replace(one, rule=rule, because=because)
 

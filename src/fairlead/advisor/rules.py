@@ -8,7 +8,7 @@ import msgspec
 from fairlead.advisor.facts import Way
 
 When = Literal["", "stack", "rps", "budget", "audit", "compliance"]
-Kind = Literal["offers", "matches", "each", "word", "scaled", "licence", "features", "cores", "share"]
+Kind = Literal["offers", "matches", "each", "word", "scaled", "licence", "features", "cores", "shown", "share"]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
