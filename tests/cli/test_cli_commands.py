@@ -189,15 +189,24 @@ def test_help_is_quick() -> None:
     assert min(timed() for _ in range(5)) < 0.3
 
 
-def test_a_reader_that_has_left_is_no_error() -> None:
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ("providers", 0),
+        ("advise --ops managed --data air-gapped", 1),
+        ("schema", 141),  # more than is written at once, so that it is not known how it would have ended
+    ],
+)
+def test_a_reader_that_has_left_changes_no_status_that_is_known(command: str, status: int) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        command = [sys.executable, "-m", "fairlead", "schema"]
-        done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=_environ(), check=False)
+        words = [sys.executable, "-m", "fairlead", *command.split()]
+        buffered = {**_environ(), "PYTHONUNBUFFERED": ""}
+        done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, env=buffered, check=False)
     finally:
         os.close(writer)
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, done.stderr) == (status, b"")
 
 
 def test_what_init_wrote_is_yaml() -> None:

@@ -21,6 +21,8 @@ from fairlead.cli import (
 )
 
 Arguments = Callable[[argparse.ArgumentParser], None]
+READER_LEFT = 141
+"""The status of a command that could not end because nobody read on, as a shell has it of one that SIGPIPE ended."""
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
@@ -101,22 +103,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     run: Callable[[argparse.Namespace], int] = import_module(f"fairlead.cli.{args.command}").run
+    status = READER_LEFT
     try:
         status = run(args)
         sys.stdout.flush()
-        return status
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader (head, less) has seen enough; what the interpreter would still flush must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"fairlead {args.command}: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
