@@ -81,7 +81,7 @@ def test_what_is_being_written_is_not_shown(folder: Path, capsys: pytest.Capture
     assert shown(capsys, "--limit", "1")[0] == [30]
 
 
-def test_a_reader_who_has_seen_enough_is_no_error(folder: Path) -> None:
+def test_to_a_reader_who_has_seen_enough_nothing_is_said(folder: Path) -> None:
     reading = subprocess.Popen(
         [sys.executable, "-m", "fairlead", "audit", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={"PYTHONPATH": str(ROOT / "src")}, cwd=folder,
@@ -89,7 +89,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(folder: Path) -> None:
     assert reading.stdout is not None
     assert reading.stderr is not None
     reading.stdout.close()
-    assert (reading.wait(), reading.stderr.read()) == (0, b"")
+    assert (reading.wait(), reading.stderr.read()) == (141, b"")
     reading.stderr.close()
 
 

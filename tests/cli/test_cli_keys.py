@@ -161,6 +161,45 @@ def test_a_broken_configuration_is_told_with_its_lines(say: Any, folder: Path) -
     assert said.err.splitlines()[-1] == "fairlead keys list: nothing is done: the configuration has errors"
 
 
+def unconfigure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "fairlead.yaml").unlink()
+    for name in [name for name in os.environ if name.endswith("_API_KEY")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("place", [(), ("--data", ".fairlead")])
+def test_what_a_gateway_left_is_enough(
+    place: tuple[str, ...], say: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("keys", "create", "--name", "before")
+    unconfigure(folder, monkeypatch)
+    made = say("keys", "create", "--name", "after", *place)
+    assert made.status == 0
+    assert mac(load_pepper(folder / ".fairlead"), made.out.strip().encode()) in known(folder)
+    assert [key["name"] for key in say("keys", "list", "--json", *place).json["keys"]] == ["after", "before"]
+
+
+def test_where_nothing_is_nothing_is_made(say: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unconfigure(folder, monkeypatch)
+    said = say("keys", "create", "--name", "x")
+    assert (said.status, list(folder.iterdir())) == (1, [])
+    assert "nothing is configured here, and there is no database .fairlead/fairlead.db; name a" in said.err
+
+
+def test_a_folder_whose_pepper_is_elsewhere_takes_no_keys(
+    say: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("keys", "create", "--name", "before")
+    (folder / ".fairlead" / "pepper").unlink()
+    unconfigure(folder, monkeypatch)
+    said = say("keys", "create", "--name", "x")
+    assert (said.status, said.err) == (
+        1,
+        "fairlead keys create: .fairlead has no pepper: the gateway's configuration has it; name that by --config\n",
+    )
+    assert not (folder / ".fairlead" / "pepper").exists()
+
+
 def test_the_data_folder_can_be_chosen(say: Any, folder: Path) -> None:
     say("keys", "create", "--name", "x", "--data", "elsewhere")
     assert {file.name for file in (folder / "elsewhere").iterdir()} == {"fairlead.db", "pepper"}

@@ -69,6 +69,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def unconfigured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same without its configuration, and without a key of a provider."""
+    (folder / "fairlead.yaml").unlink()
+    for name in [name for name in os.environ if name.endswith("_API_KEY")]:
+        monkeypatch.delenv(name)
+    return folder
+
+
+@pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Any:
     """The command, in this process: status, stdout, stderr."""
 
@@ -158,13 +167,20 @@ def test_the_command_line_groups_by_all_that_reports_know() -> None:
     assert usage_arguments.BY == BY
 
 
-def test_a_data_folder_alone_is_enough(say: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "fairlead.yaml").unlink()
-    for name in [name for name in os.environ if name.endswith("_API_KEY")]:
-        monkeypatch.delenv(name)
-    assert say()[0] == 1
-    status, out, _ = say("--data", ".fairlead")
+@pytest.mark.parametrize("words", [(), ("--data", ".fairlead")])
+def test_a_data_folder_alone_is_enough(words: tuple[str, ...], say: Any, unconfigured: Path) -> None:
+    status, out, _ = say(*words)
     assert (status, out.splitlines()[-1].split()[:2]) == (0, ["TOTAL", "4"])
+
+
+def test_without_configuration_and_data_the_way_out_is_told(say: Any, unconfigured: Path) -> None:
+    (unconfigured / ".fairlead").rename(unconfigured / "elsewhere")
+    status, out, err = say()
+    assert (status, out) == (1, "")
+    assert err == (
+        "fairlead usage: nothing is configured here, and there is no database .fairlead/fairlead.db; "
+        "name a gateway's data folder with --data, or its configuration with --config\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,11 @@ def keys(parser: argparse.ArgumentParser) -> None:
 
 def _place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="F", help="the file; default: $FAIRLEAD_CONFIG, then ./fairlead.yaml")
-    parser.add_argument("--data", metavar="DIR", help="where the embedded database is kept; overrides data")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="where the embedded database is kept; overrides data; enough where nothing is configured",
+    )
 
 
 def _create(parser: argparse.ArgumentParser) -> None:

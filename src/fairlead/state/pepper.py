@@ -16,6 +16,11 @@ class PepperError(Exception):
     """There is no pepper that keys could be kept under; the message says why and never holds one."""
 
 
+def has_pepper(data: Path) -> bool:
+    """Whether this machine's pepper was made there."""
+    return (data / FILE).exists()
+
+
 def load_pepper(data: Path) -> bytes:
     """This machine's pepper, made at the first use. Whoever comes at the same time gets the same one."""
     file = data / FILE
