@@ -21,8 +21,8 @@ from fairlead.cli.output import print_json
 def run(args: argparse.Namespace) -> int:
     """0 where a gateway can be recommended, else 1."""
     known, table = tables()
-    answers = given(vars(args))
     try:
+        answers = given(vars(args))
         if answers or args.json or not sys.stdin.isatty():
             needs = needs_from(answers, table, known)
         else:

@@ -7,7 +7,7 @@ import argparse
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -20,7 +20,7 @@ from fairlead.cli.advise_arguments import advise as add_arguments
 ABOVE_ZERO = {"rps", "ttft_p99"}
 YES_OR_NO = {"yes": True, "y": True, "no": False, "n": False}
 NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:e\+?\d+)?)\s*([a-z/]*)", re.IGNORECASE)
-UNITS = {"N": {"": 1, "rps": 1, "/s": 1}, "MS": {"": 1, "ms": 1, "s": 1000}}
+UNITS = {"N": {"": 1, "rps": 1, "/s": 1, "k": 1000, "k/s": 1000}, "MS": {"": 1, "ms": 1, "s": 1000}}
 """What may follow a number, by the metavar of its question, and how many of the question's own unit it is."""
 
 
@@ -32,9 +32,25 @@ def needs_of(flags: Sequence[str], rules: Rules, facts: Facts) -> Needs:
 
 
 def given(arguments: Mapping[str, Any]) -> dict[str, str | bool]:
-    """The answers among the arguments of a command line: the flags that stand there, even with nothing in them."""
-    found = {question.name: arguments[question.name] for question in QUESTIONS}
-    return {name: answer for name, answer in found.items() if answer is not None and answer is not False}
+    """The answers among the arguments of a command line: the flags that stand there, even with nothing in them.
+
+    Lists that are given in parts are one. Raises ValueError with one line for each flag that says two things.
+    """
+    said = {question: arguments[question.name] for question in QUESTIONS if arguments[question.name]}
+    mistakes = [f"{question.flag} says {answers}; give it once" for question, answers in _torn(said)]
+    if mistakes:
+        raise ValueError("\n".join(mistakes))
+    return {
+        question.name: answer if answer is True else ",".join(dict.fromkeys(answer))
+        for question, answer in said.items()
+    }
+
+
+def _torn(said: Mapping[Question, Any]) -> Iterator[tuple[Question, str]]:
+    """The questions that have one answer and were given several, and those."""
+    for question, answers in said.items():
+        if question.metavar not in ("", "LIST") and len(set(answers)) > 1:
+            yield question, " and ".join(shlex.quote(answer) for answer in dict.fromkeys(answers))
 
 
 def needs_from(answers: Mapping[str, str | bool], rules: Rules, facts: Facts) -> Needs:

@@ -12,7 +12,7 @@ def advise(parser: argparse.ArgumentParser) -> None:
     for question in QUESTIONS:
         if question.metavar:
             help_ = f"{question.text} ({question.hint})"
-            parser.add_argument(question.flag, metavar=question.metavar, help=help_)
+            parser.add_argument(question.flag, metavar=question.metavar, action="append", help=help_)
         else:
             parser.add_argument(question.flag, action="store_true", help=question.text)
     parser.add_argument("--json", action="store_true", help="print JSON, with every reason and its source")

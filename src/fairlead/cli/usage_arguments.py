@@ -14,9 +14,7 @@ def usage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tenant", metavar="T", help="only this tenant's usage")
     parser.add_argument("--config", metavar="F", help="the file; default: $FAIRLEAD_CONFIG, then ./fairlead.yaml")
     parser.add_argument(
-        "--data",
-        metavar="DIR",
-        help="the embedded database's folder; without --config, nothing else is needed; default without a configuration: .fairlead",
+        "--data", metavar="DIR", help="the embedded database's folder; without --config, nothing else is needed"
     )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON")
