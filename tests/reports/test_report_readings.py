@@ -14,7 +14,7 @@ from fairlead.simulator.statistics import Interval
     [
         (Interval(99.9834, 99.9713, 99.9956), "99.983 [99.971, 99.996]"),
         (Interval(4143.4, 4087.2, 4200.1), "4,143 [4,087, 4,200]"),
-        (Interval(0.5, -inf, inf), "0.500"),
+        (Interval(0.5, -inf, inf), "0.500 [not known]"),
         (about(2.0), "2.00"),
         (about(0.0), "0"),
         (UNKNOWN, "–"),

@@ -11,6 +11,7 @@ from tests.simulator.worlds import QUICK, deployment, route, setting
 from fairlead.canonical.limits import SECOND, Limit
 from fairlead.canonical.routing import Cooldown, Retry, Timeouts
 from fairlead.canonical.tenants import Scoped, Tenant
+from fairlead.simulator.faults import parse
 from fairlead.simulator.life import run
 from fairlead.simulator.scenario import Load, Outage, Provider, Scenario, Time, Tokens
 from fairlead.simulator.setting import Setting
@@ -172,12 +173,22 @@ def test_every_figure_of_a_sender_and_of_a_deployment_has_an_interval_that_cover
 def test_the_share_of_time_that_a_deployment_rests_has_an_interval() -> None:
     """A 429 rests it for five seconds, and then the next attempt follows in a tenth of one."""
     one = route("a", "b")
-    told = simulate(setting(one, outages=[Outage(of=("a",), every=1e-9, lasting=1e9, fault="429:5")], requests=20_000))
+    limited = msgspec.structs.replace(QUICK, faults=parse("429:5=1"))
+    told = simulate(setting(one, providers={"a": limited}, requests=20_000))
     assert told.deployments[0].resting_share.value == pytest.approx(5 / 5.02, rel=0.01)
     assert told.deployments[0].resting_share.covers(told.deployments[0].resting_share.value)
     assert told.deployments[0].resting_share.high < 1.0
     assert told.deployments[1].resting_share == Interval(0.0, 0.0, 0.0)
     assert not any(told.deployments[0].open.values)
+
+
+def test_what_rests_when_nobody_comes_any_more_changes_no_share_of_the_time() -> None:
+    """The last answers take a minute, in which nobody asks for the deployment that rests all the while."""
+    limited = msgspec.structs.replace(QUICK, faults=parse("429:5=1"))
+    slow = msgspec.structs.replace(QUICK, first_token=Time(always=60.0))
+    told = simulate(setting(route("a", "b"), providers={"a": limited, "b": slow}, requests=1000))
+    assert told.duration > 4 * 1000 / 50 * 0.9
+    assert told.deployments[0].resting_share.value == pytest.approx(5 / 5.02, rel=0.01)
 
 
 def test_one_who_asked_for_nothing_is_treated_as_fairly_as_anybody() -> None:

@@ -17,6 +17,8 @@ TINY = 1e-5
 """What is less, and has no more digits than that, is told by its magnitude: `2.38e-06`."""
 NOTHING = "–"
 """Where there is no such figure."""
+UNKNOWN = "[not known]"
+"""Where nothing is known of how sure a figure is."""
 PARTS = ("mean", *QUANTILES)
 """Of a latency."""
 
@@ -81,6 +83,8 @@ def figure(interval: Interval) -> str:
     if not interval.value and not is_known(interval):
         return NOTHING
     value = number(interval.value, interval)
+    if not is_known(interval):
+        return f"{value} {UNKNOWN}"
     if not _half(interval):
         return value
     return f"{value} [{number(interval.low, interval)}, {number(interval.high, interval)}]"

@@ -24,9 +24,12 @@ from fairlead.reports.replay_tables import replay_tables
 from fairlead.reports.side_by_side import side_by_side
 from fairlead.reports.table import Table
 from fairlead.simulator.report import Comparison, Curve, Difference, Report, Run
-from fairlead.simulator.summary import Deployment, Summary
+from fairlead.simulator.summary import ENOUGH_OUTAGES, Deployment, Summary
 
 UNPRICED = "No price is known of {}: free of charge here."
+RARE = (
+    "Too few outages are to be expected to be sure of more: simulate a longer time (more --requests, or a lower --rps)."
+)
 DIFFERS = "≠ differs from the first by more than chance."
 CHANCE = "Only what differs beyond chance. Each interval is of its own: of twenty figures that do not, one may seem to."
 ALIKE = "Nothing differs by more than chance."
@@ -55,6 +58,7 @@ def main_figures(runs: Sequence[Run], comparisons: Sequence[Comparison] = ()) ->
     rows = [
         ["requests", *(f"{run.summary.requests:,}" for run in runs)],
         ["simulated time", *(duration(run.summary.duration) for run in runs)],
+        *_outages(runs),
     ]
     differing = set()
     shared = any(_is_shared(run.summary) for run in runs)
@@ -74,8 +78,26 @@ def main_figures(runs: Sequence[Run], comparisons: Sequence[Comparison] = ()) ->
         heads=["", *(run.name for run in runs)],
         rows=rows,
         differing=frozenset(differing),
-        notes=[*([DIFFERS] if differing else []), *([UNPRICED.format(", ".join(unpriced))] if unpriced else [])],
+        notes=[
+            *([DIFFERS] if differing else []),
+            *([RARE] if any(_are_rare(run.summary) for run in runs) else []),
+            *([UNPRICED.format(", ".join(unpriced))] if unpriced else []),
+        ],
     )
+
+
+def _outages(runs: Sequence[Run]) -> Iterator[list[str]]:
+    """How many there were, how long they lasted together, and how many were to be expected. All runs have the same."""
+    for place, outages in enumerate(runs[0].summary.outages):
+        found = [run.summary.outages[place] for run in runs]
+        yield [
+            f"outages of {', '.join(outages.of)}",
+            *(f"{one.seen:,} ({duration(one.lasting)}), {number(one.expected)} expected" for one in found),
+        ]
+
+
+def _are_rare(summary: Summary) -> bool:
+    return any(outages.expected < ENOUGH_OUTAGES for outages in summary.outages)
 
 
 def changes(comparison: Comparison) -> Table:

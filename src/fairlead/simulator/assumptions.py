@@ -9,10 +9,11 @@ from fairlead.canonical.routing import Deployment, Snapshot
 from fairlead.policy.demands import ONE
 from fairlead.policy.rules import every_limit
 from fairlead.simulator.chance import Z99, Distribution, LogNormal
+from fairlead.simulator.outages import struck_by_outages
 from fairlead.simulator.scenario import Load
 from fairlead.simulator.setting import ANSWER, PROMPT, Setting, assumed_of, deployments_of
 from fairlead.simulator.trace import Trace, known_keys, named
-from fairlead.simulator.upstreams import faults_of, said, struck_by_outages
+from fairlead.simulator.upstreams import faults_of, said
 
 UNSAID_LENGTH = "no request says how long its answer may be, so limits and budgets hold the longest that it can be"
 NAMED = 5

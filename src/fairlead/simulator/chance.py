@@ -121,6 +121,12 @@ class Spells:
     def __init__(self, calm: float, lasting: float, rng: Random) -> None:
         self.share = lasting / (calm + lasting)
         """Of the time, in the long run."""
+        self.cycle = calm + lasting
+        """Mean seconds from the beginning of one to that of the next."""
+        self.memory = calm * lasting / (calm + lasting)
+        """Seconds after which only 1/e of what is on now is still to be felt."""
+        self._count, self._lasted = 0, 0.0
+        """Of those that are over."""
         self._over: deque[tuple[float, float]] = deque(maxlen=KEPT)
         self._calm = calm
         self._lasting = lasting
@@ -132,11 +138,19 @@ class Spells:
         """Whether there is one at `now`, no earlier than the last instant that was asked for."""
         while now >= self._ends:
             self._over.append((self._begins, self._ends))
+            self._count += 1
+            self._lasted += self._ends - self._begins
             self._begins = self._ends + self._rng.expovariate(1.0) * self._calm
             self._ends = self._begins + self._rng.expovariate(1.0) * self._lasting
         return now >= self._begins
 
+    def seen(self, until: float) -> tuple[int, float]:
+        """How many there were before `until`, no earlier than the latest instant asked for, and their seconds."""
+        is_on = self.is_on(until)
+        return self._count + is_on, self._lasted + (until - self._begins if is_on else 0.0)
+
     def known(self, until: float) -> list[tuple[float, float]]:
         """The latest that began before `until`, none of which ends after it."""
+        self.is_on(until)
         spells = (*self._over, (self._begins, self._ends))
         return [(begin, min(end, until)) for begin, end in spells if begin < until]

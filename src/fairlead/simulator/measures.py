@@ -6,11 +6,13 @@ request comes to its end, nor how a figure is shown.
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
+from typing import TypeVar
 
 from fairlead.canonical.routing import Failed
 from fairlead.policy.health import Health
 from fairlead.simulator.providers import Played
-from fairlead.simulator.sketch import Sketch
+from fairlead.simulator.sketch import Sketch, merged
 from fairlead.simulator.traffic import Arrival
 
 BATCHES = 20
@@ -50,6 +52,9 @@ class Tried:
         """Seconds in it, of all of them."""
 
 
+Counts = TypeVar("Counts", Tally, Tried)
+
+
 class Batch:
     """What the requests of one batch came to."""
 
@@ -65,6 +70,25 @@ class Batch:
         self.first_token = Sketch()
         self.added = Sketch()
         """Seconds from a request to the start of the attempt that answered: what attempts that failed cost it."""
+
+    @classmethod
+    def of(cls, parts: Sequence["Batch"]) -> "Batch":
+        """What the requests of several batches came to."""
+        result = cls(0, ())
+        result.senders = [total(of_sender) for of_sender in zip(*[part.senders for part in parts], strict=True)]
+        result.tried = {name: total([part.tried[name] for part in parts]) for name in parts[0].tried}
+        result.refusals = sum((part.refusals for part in parts), Counter())
+        for name in ("latency", "first_token", "added"):
+            setattr(result, name, merged(getattr(part, name) for part in parts))
+        return result
+
+
+def total(counted: Sequence[Counts]) -> Counts:
+    """The sum of tallies; there is at least one."""
+    result = type(counted[0])()
+    for name in result.__slots__:
+        setattr(result, name, sum(getattr(one, name) for one in counted))
+    return result
 
 
 class Line:
@@ -166,6 +190,8 @@ class Measures:
         self.arrived = Line()
         self.lost = Line()
         """Requests that got no whole answer."""
+        self.came = 0.0
+        """The instant at which the last request came."""
         self.until = 0.0
         """The instant at which the last request was over."""
 
@@ -174,6 +200,7 @@ class Measures:
         batch = self.batches[number * len(self.batches) // self.total]
         tally = batch.senders[arrival.sender]
         tally.requests += 1
+        self.came = arrival.at
         self.arrived.add(arrival.at)
         return batch, tally
 
@@ -199,6 +226,15 @@ class Measures:
         if played.waited:
             tried.queued += 1
             tried.waited += played.waited
+
+    def in_batches(self, most: float) -> "Measures":
+        """The same in at most so many batches of one size, but in one at least."""
+        there = len(self.batches)
+        count = next((count for count in range(there, 1, -1) if count <= most and not there % count), 1)
+        size = there // count
+        result = copy(self)
+        result.batches = [Batch.of(self.batches[begin : begin + size]) for begin in range(0, there, size)]
+        return result
 
     def over(self, now: float) -> None:
         """The last request is over."""

@@ -84,7 +84,7 @@ def replayed(
     for witness in witnesses.values():
         for (sender, asked, name), count in witness.answered.items():
             served[measures.senders[sender], asked, name] += count
-    told = summary(measures, workers=len(trial.fleets), unpriced=unpriced(snapshot), outages={})
+    told = summary(measures, workers=len(trial.fleets), unpriced=unpriced(snapshot))
     refusals = Counter({(one.sender, one.limit): one.requests for one in told.refusals})
     return Side(figures=_figures(measures), served=served, refusals=refusals, summary=told)
 

@@ -101,6 +101,11 @@ def names_of(snapshot: Snapshot) -> frozenset[str]:
     )
 
 
+def every_name(setting: Setting) -> frozenset[str]:
+    """What providers and deployments are called in any configuration that the scenario is for."""
+    return frozenset().union(*map(names_of, setting.configurations))
+
+
 def assumed_of(deployment: Deployment) -> Behavior:
     """How a provider of which nobody says anything is assumed to behave."""
     return SELF_HOSTED if deployment.self_hosted else HOSTED

@@ -10,6 +10,7 @@ from typing import NoReturn
 from fairlead.canonical.routing import Snapshot
 from fairlead.simulator.life import run
 from fairlead.simulator.measures import Measures
+from fairlead.simulator.outages import strikes
 from fairlead.simulator.senders import traffic_of
 from fairlead.simulator.setting import Setting, deployments_of
 from fairlead.simulator.summarize import summary
@@ -43,7 +44,7 @@ def simulate(
         measures,
         workers=len(trial.fleets),
         unpriced=unpriced(setting.snapshot),
-        outages=_outages(trial, measures.until),
+        strikes=strikes(setting),
     )
 
 
@@ -67,11 +68,3 @@ def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None)
 def unpriced(snapshot: Snapshot) -> list[str]:
     """Deployments that somebody charges for, and nobody knows how much."""
     return [name for name, one in deployments_of(snapshot).items() if one.price is None and not one.self_hosted]
-
-
-def _outages(trial: Trial, until: float) -> dict[str, list[tuple[float, float]]]:
-    """The times of trouble that each deployment's provider had, cut off at the end."""
-    return {
-        name: sorted(span for trouble in provider.troubles for span in trouble.spells.known(until))
-        for name, provider in trial.providers.items()
-    }

@@ -49,17 +49,26 @@ def batch_means(value: float, batches: Sequence[float]) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def share(hits: int, count: int, batches: Sequence[float]) -> Interval:
-    """A share of `count`: batch means, or Wilson's score interval where that is wider, as it is for what is rare."""
+def share(hits: int, count: int, batches: Sequence[float], independent: float = inf) -> Interval:
+    """A share of `count`: batch means, or Wilson's score interval where that is wider, as it is for what is rare.
+
+    `independent`: no more than so many of the count say anything of their own, since what decides over them lasts.
+    Where they are fewer, Wilson's interval is that of so many, and holds also where there are no batches to compare.
+    """
     if not count:
         return Interval(0.0, 0.0, 1.0)
-    value = hits / count
-    found, floor = batch_means(value, batches), wilson(hits, count)
+    value, telling = hits / count, min(count, independent)
+    floor = wilson(value * telling, telling)
+    found = floor if len(batches) < 2 and telling < count else batch_means(value, batches)
     return Interval(value, min(found.low, floor.low), max(found.high, floor.high)).within(0.0, 1.0)
 
 
-def wilson(hits: int, count: int) -> Interval:
-    """E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927."""
+def wilson(hits: float, count: float) -> Interval:
+    """E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927. Of nothing it is
+    everything.
+    """
+    if not count:
+        return Interval(0.0, 0.0, 1.0)
     value, square = hits / count, Z95 * Z95
     middle = (value + square / (2 * count)) / (1 + square / count)
     half = Z95 * sqrt(value * (1 - value) / count + square / (4 * count * count)) / (1 + square / count)

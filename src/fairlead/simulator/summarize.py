@@ -4,17 +4,32 @@ Every figure is found for all requests together and for each batch of them. It m
 nor how a figure is shown.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from math import inf
 
-from fairlead.simulator.measures import BATCHES, Batch, Line, Measures, Tally, Tried
+from fairlead.simulator.measures import Batch, Line, Measures, Tally, Tried, total
+from fairlead.simulator.outages import Strike
 from fairlead.simulator.sketch import Sketch, merged
 from fairlead.simulator.statistics import Interval, batch_means, jain, share
-from fairlead.simulator.summary import QUANTILES, Deployment, Latencies, Refusals, Sender, Series, Summary
+from fairlead.simulator.summary import (
+    ENOUGH_OUTAGES,
+    QUANTILES,
+    Deployment,
+    Latencies,
+    Outages,
+    Refusals,
+    Sender,
+    Series,
+    Summary,
+)
 
 THOUSAND = 1000.0
 DIGITS = 6
 """Of a latency in milliseconds: what is beyond them is the arithmetic's own error."""
-Spans = list[tuple[float, float]]
+CYCLES = ENOUGH_OUTAGES / 2
+"""Of outages that a batch must have, so that batches are all but independent of each other, and alike enough for
+Student's t (tests/simulator/test_outages.py).
+"""
 SHARES: dict[str, Callable[[Tally], int]] = {
     "success_rate": lambda tally: tally.answered,
     "refusal_rate": lambda tally: tally.refused,
@@ -36,25 +51,29 @@ LATENCIES: dict[str, Callable[[Batch], Sketch]] = {
 }
 
 
-def summary(measures: Measures, *, workers: int, unpriced: Sequence[str], outages: Mapping[str, Spans]) -> Summary:
-    """What was measured, told. `outages` are by deployment."""
-    batches = [_sum(batch.senders) for batch in measures.batches]
-    total = _sum(batches)
-    senders = [_sender(measures, number) for number in range(len(measures.senders))]
+def summary(measures: Measures, *, workers: int, unpriced: Sequence[str], strikes: Sequence[Strike] = ()) -> Summary:
+    """What was measured, told. `strikes` are the outages, before they have begun."""
+    spells = [one.trouble.spells for one in strikes]
+    measures = measures.in_batches(min((measures.came / one.cycle for one in spells), default=inf) / CYCLES)
+    # As many instants of a two-state process say as much of its share as all of a time of twice its memory each.
+    independent = min((measures.came / (2 * one.memory) for one in spells), default=inf)
+    batches = [total(batch.senders) for batch in measures.batches]
+    everything = total(batches)
     by_batch = _by_batch(measures.batches, batches)
 
     def rate(name: str) -> Interval:
-        return _share(batches, SHARES[name])
+        return _share(batches, SHARES[name], independent)
 
     def mean(name: str) -> Interval:
         amount, factor = MEANS[name]
-        return _mean(amount(total) / max(total.requests, 1) * factor, by_batch[name])
+        return _mean(amount(everything) / max(everything.requests, 1) * factor, by_batch[name])
 
     def latencies(name: str) -> Latencies:
         return _latencies([LATENCIES[name](batch) for batch in measures.batches])
 
+    fairness = _mean(_fairness(_by_sender(measures)), by_batch["fairness"])
     return Summary(
-        requests=total.requests,
+        requests=everything.requests,
         duration=measures.until,
         success_rate=rate("success_rate"),
         refusal_rate=rate("refusal_rate"),
@@ -67,17 +86,25 @@ def summary(measures: Measures, *, workers: int, unpriced: Sequence[str], outage
         added_latency_ms=latencies("added_latency_ms"),
         cost_per_1000=mean("cost_per_1000"),
         wasted_per_1000=mean("wasted_per_1000"),
+        outages=[_outages(one, measures.until) for one in strikes],
         unpriced=list(unpriced),
-        fairness=_mean(_fairness(_by_sender(measures)), by_batch["fairness"]).within(1 / max(len(senders), 1), 1.0),
-        senders=senders,
-        refusals=_refusals(measures),
+        fairness=fairness.within(1 / max(len(measures.senders), 1), 1.0),
+        senders=[_sender(measures, number, independent) for number in range(len(measures.senders))],
+        refusals=_refusals(measures, independent),
         deployments=[
-            _deployment(measures, name, workers=workers, outages=outages.get(name, [])) for name in measures.seen
+            _deployment(measures, name, workers=workers, strikes=strikes, independent=independent)
+            for name in measures.seen
         ],
         arrivals=_per_second(measures.arrived),
         lost=_ratio(measures.lost, measures.arrived),
         batches=by_batch,
     )
+
+
+def _outages(strike: Strike, until: float) -> Outages:
+    spells = strike.trouble.spells
+    seen, lasting = spells.seen(until)
+    return Outages(of=list(strike.of), expected=until / spells.cycle, seen=seen, lasting=lasting)
 
 
 def _by_batch(batches: Sequence[Batch], tallies: Sequence[Tally]) -> dict[str, list[float | None]]:
@@ -103,16 +130,8 @@ def _mean(value: float, batches: Sequence[float | None]) -> Interval:
     return batch_means(value, [one for one in batches if one is not None]).within(0.0)
 
 
-def _share(tallies: Sequence[Tally], hits: Callable[[Tally], int]) -> Interval:
-    total = _sum(tallies)
-    return share(hits(total), total.requests, [hits(one) / one.requests for one in tallies if one.requests])
-
-
-def _sum(tallies: Sequence[Tally]) -> Tally:
-    result = Tally()
-    for name in Tally.__slots__:
-        setattr(result, name, sum(getattr(tally, name) for tally in tallies))
-    return result
+def _share(tallies: Sequence[Tally], hits: Callable[[Tally], int], independent: float) -> Interval:
+    return _share_of([(hits(one), one.requests) for one in tallies], independent)
 
 
 def _latencies(sketches: Sequence[Sketch]) -> Latencies:
@@ -135,7 +154,7 @@ def _milliseconds(seconds: Interval) -> Interval:
 
 
 def _by_sender(measures: Measures) -> list[Tally]:
-    return [_sum([batch.senders[number] for batch in measures.batches]) for number in range(len(measures.senders))]
+    return [total([batch.senders[number] for batch in measures.batches]) for number in range(len(measures.senders))]
 
 
 def _fairness(senders: Sequence[Tally]) -> float:
@@ -143,42 +162,47 @@ def _fairness(senders: Sequence[Tally]) -> float:
     return jain([one.answered / one.requests for one in senders if one.requests])
 
 
-def _sender(measures: Measures, number: int) -> Sender:
+def _sender(measures: Measures, number: int, independent: float) -> Sender:
     tallies = [batch.senders[number] for batch in measures.batches]
-    total = _sum(tallies)
+    together = total(tallies)
     tokens = [(one.input + one.output) / one.answered if one.answered else None for one in tallies]
     costs = [one.cost / one.requests * THOUSAND if one.requests else None for one in tallies]
     return Sender(
         name=measures.senders[number],
-        requests=total.requests,
-        success_rate=_share(tallies, lambda tally: tally.answered),
-        refusal_rate=_share(tallies, lambda tally: tally.refused),
-        tokens_per_request=_mean((total.input + total.output) / max(total.answered, 1), tokens),
-        cost_per_1000=_mean(total.cost / max(total.requests, 1) * THOUSAND, costs),
+        requests=together.requests,
+        success_rate=_share(tallies, lambda tally: tally.answered, independent),
+        refusal_rate=_share(tallies, lambda tally: tally.refused, independent),
+        tokens_per_request=_mean((together.input + together.output) / max(together.answered, 1), tokens),
+        cost_per_1000=_mean(together.cost / max(together.requests, 1) * THOUSAND, costs),
     )
 
 
-def _refusals(measures: Measures) -> list[Refusals]:
+def _refusals(measures: Measures, independent: float) -> list[Refusals]:
     """The most frequent first."""
     why = sorted({place for batch in measures.batches for place in batch.refusals})
-    found = [_refused(measures, number, limit) for number, limit in why]
+    found = [_refused(measures, number, limit, independent) for number, limit in why]
     return sorted(found, key=lambda one: (-one.requests, one.sender, one.limit))
 
 
-def _refused(measures: Measures, number: int, limit: str) -> Refusals:
+def _refused(measures: Measures, number: int, limit: str, independent: float) -> Refusals:
     pairs = [(batch.refusals[number, limit], batch.senders[number].requests) for batch in measures.batches]
     return Refusals(
-        sender=measures.senders[number], limit=limit, requests=sum(hits for hits, _ in pairs), share=_share_of(pairs)
+        sender=measures.senders[number],
+        limit=limit,
+        requests=sum(hits for hits, _ in pairs),
+        share=_share_of(pairs, independent),
     )
 
 
-def _share_of(pairs: Sequence[tuple[int, int]]) -> Interval:
+def _share_of(pairs: Sequence[tuple[int, int]], independent: float) -> Interval:
     """The share of hits, from those and the count of each batch."""
     hits, count = sum(hits for hits, _ in pairs), sum(count for _, count in pairs)
-    return share(hits, count, [hits / count for hits, count in pairs if count])
+    return share(hits, count, [hits / count for hits, count in pairs if count], independent)
 
 
-def _deployment(measures: Measures, name: str, *, workers: int, outages: Spans) -> Deployment:
+def _deployment(
+    measures: Measures, name: str, *, workers: int, strikes: Sequence[Strike], independent: float
+) -> Deployment:
     seen = measures.seen[name]
     tried = [batch.tried[name] for batch in measures.batches]
     asked = [sum(tally.requests for tally in batch.senders) for batch in measures.batches]
@@ -186,7 +210,7 @@ def _deployment(measures: Measures, name: str, *, workers: int, outages: Spans) 
     attempts = sum(one.attempts for one in tried)
 
     def of_attempts(hits: Callable[[Tried], int]) -> Interval:
-        return _share_of([(hits(one), one.attempts) for one in tried])
+        return _share_of([(hits(one), one.attempts) for one in tried], independent)
 
     def mean(amounts: Sequence[float], counts: Sequence[int]) -> Interval:
         by_batch = [amount / count if count else None for amount, count in zip(amounts, counts, strict=True)]
@@ -203,12 +227,14 @@ def _deployment(measures: Measures, name: str, *, workers: int, outages: Spans) 
         limited=sum(one.limited for one in tried),
         failures=dict(sorted(seen.failures.items())),
         failure_rate=of_attempts(lambda one: one.attempts - one.answered),
-        share_of_answers=_share_of([(one.answered, count) for one, count in zip(tried, answered, strict=True)]),
+        share_of_answers=_share_of(
+            [(one.answered, count) for one, count in zip(tried, answered, strict=True)], independent
+        ),
         queue_ms=mean([one.waited * THOUSAND for one in tried], [one.attempts for one in tried]),
         queued_share=of_attempts(lambda one: one.queued),
         breaker_openings=seen.openings,
-        resting_share=_share_of_time(seen.resting, measures.until, workers),
-        outages=outages,
+        resting_share=_share_of_time(seen.resting, measures.came, workers, parts=len(measures.batches)),
+        outages=sorted(span for one in strikes if name in one.hit for span in one.trouble.spells.known(measures.until)),
         load=_per_second(seen.load),
         failing=_ratio(seen.trouble, seen.load),
         resting=over_time(seen.resting),
@@ -217,16 +243,16 @@ def _deployment(measures: Measures, name: str, *, workers: int, outages: Spans) 
     )
 
 
-def _share_of_time(line: Line, until: float, workers: int) -> Interval:
-    """What a line of seconds is of all of the time; its batches are equal parts of that."""
-    if not until:
-        return Interval(0.0, 0.0, 1.0)
-    whole = int(until / line.width)  # the last bin is not over
-    size = max(whole // BATCHES, 1)
-    bins = [*line.bins, *[0.0] * (whole - len(line.bins))]
-    parts = [sum(bins[begin : begin + size]) for begin in range(0, whole - size + 1, size)]
-    lasting = line.width * size * workers
-    return batch_means(sum(line.bins) / (until * workers), [part / lasting for part in parts]).within(0.0, 1.0)
+def _share_of_time(line: Line, until: float, workers: int, *, parts: int) -> Interval:
+    """What a line of seconds is of the time in which requests came, as far as whole bins have it: what rests when
+    nobody comes any more rests from nothing. Its batches are equal parts of that.
+    """
+    whole = max(int(until / line.width), 1)
+    bins = [*line.bins, *[0.0] * (whole - len(line.bins))][:whole]
+    size = max(whole // parts, 1)
+    batches = [sum(bins[begin : begin + size]) for begin in range(0, whole - size + 1, size)]
+    lasting = line.width * workers
+    return batch_means(sum(bins) / (whole * lasting), [one / (size * lasting) for one in batches]).within(0.0, 1.0)
 
 
 def _per_second(line: Line) -> Series:

@@ -12,6 +12,8 @@ import msgspec
 
 from fairlead.simulator.statistics import Interval
 
+ENOUGH_OUTAGES = 10.0
+"""Cycles of outages that there must be at the least for an interval of anything but a share."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
@@ -50,6 +52,18 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 
     width: float
     values: list[float]
+
+
+class Outages(msgspec.Struct, frozen=True, kw_only=True):
+    """The outages that a scenario has together in one entry of its `outages`."""
+
+    of: list[str]
+    """Whom they strike."""
+    expected: float
+    """How many cycles, from one to the next, the simulated time has in the mean."""
+    seen: int
+    lasting: float
+    """Seconds of all that were seen."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +138,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Requests per second."""
     lost: Series
     """The share of requests that got no whole answer."""
+    outages: list[Outages] = []
+    """As the scenario has them, in its order."""
     batches: dict[str, list[float | None]] = {}
     """What FIGURES are in each batch of requests, in order, by their place in this tree (`latency_ms.p99`).
     Two simulations of the same requests are compared batch by batch.

@@ -11,11 +11,11 @@ from typing import Any
 from fairlead.canonical.limits import SECOND, Limit, Unit
 from fairlead.canonical.routing import Deployment
 from fairlead.config.problems import did_you_mean
-from fairlead.policy.select import is_within
 from fairlead.simulator import scenario as written
-from fairlead.simulator.chance import Distribution, Spells
-from fairlead.simulator.faults import SLOWER, Struck, add_up, fault
-from fairlead.simulator.providers import Behavior, Provider, Trouble
+from fairlead.simulator.chance import Distribution
+from fairlead.simulator.faults import Struck, add_up
+from fairlead.simulator.outages import strikes
+from fairlead.simulator.providers import Behavior, Provider
 from fairlead.simulator.recorded import Times
 from fairlead.simulator.setting import (
     EVERYONE,
@@ -24,12 +24,11 @@ from fairlead.simulator.setting import (
     assumed_of,
     deployments_of,
     distribution,
+    every_name,
     known,
-    names_of,
 )
 from fairlead.simulator.supply import Places, Quota
 
-REGION = "region:"
 Measured = Callable[[str], Mapping[str, Times]]
 """What a journal (its path) measured, by deployment. Raises ValueError where it cannot be read."""
 
@@ -40,7 +39,7 @@ def providers_of(setting: Setting, measured: Measured) -> dict[str, Provider]:
     Raises SettingError.
     """
     _check(setting)
-    troubles = list(_troubles(setting))
+    struck = strikes(setting)
     quotas: dict[str, Quota] = {}
     places: dict[str, Places] = {}
     found: dict[str, Provider] = {}
@@ -54,7 +53,7 @@ def providers_of(setting: Setting, measured: Measured) -> dict[str, Provider]:
         found[deployment.name] = Provider(
             _behavior(setting, deployment, measured),
             Random(f"{setting.seed}/{deployment.name}"),
-            [trouble for trouble, struck in troubles if deployment.name in struck],
+            [one.trouble for one in struck if deployment.name in one.hit],
             quota=quotas.get(limited),
             places=places.get(bounded),
         )
@@ -79,21 +78,9 @@ def faults_of(setting: Setting, deployment: Deployment) -> tuple[Struck, ...]:
     return (said(setting, deployment, "faults")[1] or ()) if given is None else given
 
 
-def struck_by_outages(setting: Setting) -> frozenset[str]:
-    """The deployments of which anything is said in `outages`."""
-    deployments = deployments_of(setting.snapshot).values()
-    named = [name for outage in setting.scenario.outages for name in outage.of]
-    return frozenset(one.name for one in deployments if any(_is_of(one, name) for name in named))
-
-
-def _names(setting: Setting) -> frozenset[str]:
-    """What providers and deployments are called in any configuration that the scenario is for."""
-    return frozenset().union(*map(names_of, setting.configurations))
-
-
 def _check(setting: Setting) -> None:
     """Names that are not there, and values that would change nothing."""
-    names = _names(setting)
+    names = every_name(setting)
     for name, given in setting.scenario.providers.items():
         path = f"providers.{name}"
         known(name, names, "provider or deployment", path)
@@ -152,40 +139,3 @@ def _limits(quota: written.Quota) -> Iterator[Limit]:
     for unit, amount in units:
         if amount is not None:
             yield Limit(unit=unit, algorithm="token_bucket", limit=amount, per=int(quota.per * SECOND))
-
-
-def _troubles(setting: Setting) -> Iterator[tuple[Trouble, set[str]]]:
-    """Each trouble, with the deployments that it strikes together."""
-    deployments = deployments_of(setting.snapshot).values()
-    everywhere = [one for snapshot in setting.configurations for one in deployments_of(snapshot).values()]
-    names = _names(setting) | {REGION + one.region for one in everywhere if one.region}
-    for number, outage in enumerate(setting.scenario.outages):
-        path = f"outages[{number}]"
-        if not outage.of:
-            raise SettingError("it strikes nobody; write a provider, a deployment or `region:NAME`", f"{path}.of")
-        for name in outage.of:
-            if not any(_is_of(one, name) for one in everywhere):
-                known(name, names, "provider, deployment or region", f"{path}.of")
-        hit = {one.name for one in deployments if any(_is_of(one, name) for name in outage.of)}
-        spells = Spells(outage.every, outage.lasting, Random(f"{setting.seed}/outage/{number}"))
-        yield Trouble(_struck(outage, path), spells), hit
-
-
-def _is_of(deployment: Deployment, name: str) -> bool:
-    """Whether a deployment is the one with this name, its provider's or in the region of this name."""
-    if name.startswith(REGION):
-        return is_within(deployment.region, name.removeprefix(REGION))
-    return name in {deployment.name, deployment.provider}
-
-
-def _struck(outage: written.Outage, path: str) -> Struck:
-    """What attempts get in an outage, as the scenario's `path` has it."""
-    try:
-        found = fault(outage.fault)
-    except ValueError as error:
-        raise SettingError(str(error), f"{path}.fault") from None
-    if outage.times is None:
-        return Struck(outage.fault, found, outage.share, SLOWER)
-    if found.stage != "slowness":
-        raise SettingError(f"only 'slow' takes longer, and its fault is {outage.fault!r}", f"{path}.times")
-    return Struck(outage.fault, found, outage.share, outage.times)
