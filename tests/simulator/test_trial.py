@@ -141,6 +141,25 @@ def test_residency_leads_to_the_deployments_that_are_there() -> None:
     assert come.tally.fallbacks == 0, "b is the first choice of those that may serve it"
 
 
+# whom a worker leaves alone
+
+
+@pytest.mark.parametrize("fault", ["401=1", "429_quota=1"])
+def test_a_refused_credential_rests_all_of_its_deployments(fault: str) -> None:
+    """For a minute, though only one of them was asked."""
+    sharing = [deployment(name, credential="key") for name in ("a", "a/2")]
+    come = played(snapshot(route(*sharing, "b")), asks(10.0, 20.0, 100.0), a=failing(fault))
+    rests = {name: sum(seen.resting.bins) for name, seen in come.measures.seen.items()}
+    assert come.attempts == {"a": 2, "b": 3}
+    assert rests == {"a": 60.0, "a/2": 60.0, "b": 0.0}
+
+
+def test_a_breaker_is_not_open_while_a_credential_alone_rests() -> None:
+    chain = route(deployment("a", credential="key"), "b")
+    come = played(snapshot(chain), asks(10.0, 100.0), a=failing("401=1"))
+    assert (sum(come.measures.seen["a"].resting.bins), sum(come.measures.seen["a"].open.bins)) == (60.0, 0.0)
+
+
 # limits
 
 

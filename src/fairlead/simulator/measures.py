@@ -146,22 +146,25 @@ class Seen:
         self.trouble = Line()
         """Those of them that failed."""
         self.resting = Line()
-        """Seconds in which the gateway left it alone, summed over its workers: for a cooldown, or an open breaker."""
+        """Seconds in which the gateway left it alone, summed over its workers: for a cooldown, an open breaker, or a
+        credential that was refused.
+        """
         self.open = Line()
         """Those of them in which the breaker was open."""
         self.half_open = Line()
         """Seconds in which the breaker let only probes through."""
-        self.states: dict[int, tuple[float, float, int]] = {}
-        """By worker that has trouble with it: since when, until when it is left alone, and how often in a row its
-        breaker has opened.
+        self.states: dict[int, tuple[float, float, float, int]] = {}
+        """By worker that has trouble with it: since when, until when it cools, until when it is left alone, and how
+        often in a row its breaker has opened.
         """
 
-    def learned(self, worker: int, health: Health, now: float) -> None:
-        """What a worker knows of it now: it may leave it alone from now on."""
+    def learned(self, worker: int, health: Health, now: float, quarantined_until: float = 0.0) -> None:
+        """What a worker knows of it now: it may leave it alone from now on, also for its credential's sake."""
         opened = self._passed(worker, now)
         self.openings += health.openings > opened
-        if health.openings or health.cooldown_until > now:
-            self.states[worker] = now, health.cooldown_until, health.openings
+        until = max(health.cooldown_until, quarantined_until)
+        if health.openings or until > now:
+            self.states[worker] = now, health.cooldown_until, until, health.openings
 
     def over(self, now: float) -> None:
         """Nothing more comes: time is counted up to here."""
@@ -170,12 +173,12 @@ class Seen:
 
     def _passed(self, worker: int, now: float) -> int:
         """Counts the time in the state that ends now; gives how often in a row the breaker had opened."""
-        since, until, opened = self.states.pop(worker, (now, now, 0))
-        rested = max(min(until, now), since)
-        self.resting.span(since, rested)
+        since, cool_at, until, opened = self.states.pop(worker, (now, now, now, 0))
+        self.resting.span(since, min(until, now))
         if opened:
-            self.open.span(since, rested)
-            self.half_open.span(rested, now)
+            cooled = max(min(cool_at, now), since)
+            self.open.span(since, cooled)
+            self.half_open.span(cooled, now)
         return opened
 
 

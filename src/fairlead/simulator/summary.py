@@ -88,7 +88,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """The share of its attempts that waited there."""
     breaker_openings: int
     resting_share: Interval
-    """Of the time, over all workers: how long the gateway left it alone (cooldown or open breaker)."""
+    """Of the time in which requests came, over all workers: how long the gateway left it alone (cooldown, open breaker
+    or a credential that was refused).
+    """
     outages: list[tuple[float, float]]
     """The latest times of trouble at the provider: from and to, in seconds."""
     load: Series
@@ -96,7 +98,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     failing: Series
     """The share of attempts that failed."""
     resting: Series
-    """The share of the time in which it was left alone, over all workers: for a cooldown, or an open breaker."""
+    """The share of the time in which it was left alone, over all workers: for a cooldown, an open breaker, or a
+    credential that was refused.
+    """
     open: Series
     """The share of the time in which its breaker was open."""
     half_open: Series

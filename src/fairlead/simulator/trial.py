@@ -22,6 +22,7 @@ from fairlead.policy.select import Needs, consider, for_tenant
 from fairlead.simulator.counts import Counts
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.providers import Upstream
+from fairlead.simulator.setting import deployments_of
 from fairlead.simulator.traffic import Sender
 
 
@@ -67,6 +68,10 @@ class Trial:
         self.counts = Counts()
         self.fleets = [Fleet(self.rng) for _ in range(snapshot.server.workers)]
         """Workers learn apart, as real ones do."""
+        self.sharing: dict[str, list[str]] = {}
+        """The deployments that have one credential, by that."""
+        for name, deployment in deployments_of(snapshot).items():
+            self.sharing.setdefault(deployment.credential, []).append(name)
         self._begins = begins
         self._routes = Routes(snapshot.routes, snapshot.facts)
         self._ways: dict[tuple[int, str], Way | str] = {}

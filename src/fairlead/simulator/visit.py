@@ -13,6 +13,7 @@ from fairlead.canonical.usage import Usage
 from fairlead.policy.attempts import Plan
 from fairlead.policy.demands import counts, demands, is_hard_budget, limited, taken, tightest
 from fairlead.policy.estimate import MAY_BE_CHARGED, Amounts, Estimate, estimate, spent
+from fairlead.policy.health import HEALTHY
 from fairlead.policy.rates import parts
 from fairlead.simulator.counts import Held
 from fairlead.simulator.providers import Played
@@ -96,11 +97,17 @@ class Visit:
             self._settle(self._own, NOTHING, outcome.at)
 
     def learned(self, now: float) -> None:
-        """Health has learned it; notes where it now leaves the deployment alone."""
-        name = self._choice.deployment.name
-        seen = self._trial.measures.seen[name]
-        if name in self._fleet.troubled or self._worker in seen.states:
-            seen.learned(self._worker, self._fleet.health[name], now)
+        """Health has learned it; notes where it now leaves the deployment alone, and others with its credential."""
+        deployment, fleet, measures = self._choice.deployment, self._fleet, self._trial.measures
+        quarantined_until = fleet.quarantined_until.get(deployment.credential, 0.0)
+        if quarantined_until > now:
+            for name in self._trial.sharing[deployment.credential]:
+                health = fleet.health.get(name, HEALTHY)
+                measures.seen[name].learned(self._worker, health, now, quarantined_until)
+            return
+        seen = measures.seen[deployment.name]
+        if deployment.name in fleet.troubled or self._worker in seen.states:
+            seen.learned(self._worker, fleet.health[deployment.name], now)
 
     def close(self, played: Played | None, now: float) -> None:
         """The request is over: what it came to is counted, and what it held is settled."""
