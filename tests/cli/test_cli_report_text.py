@@ -81,7 +81,7 @@ def test_failing_attempts_are_plotted_only_of_who_had_some() -> None:
 
 
 def test_what_a_deployment_was_left_alone_is_plotted() -> None:
-    assert "Left alone: cooldown, open breaker or refused credential (0 to 100 %, over 10 s)" in text(ONE)
+    assert "Left alone: cooldown or open breaker (0 to 100 %, over 10 s)" in text(ONE)
 
 
 def test_of_many_rows_of_a_kind_the_first_are_shown() -> None:

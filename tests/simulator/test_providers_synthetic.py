@@ -32,7 +32,7 @@ def provider(
     queue: int | None = None,
     **facts: object,
 ) -> Provider:
-    return Provider(behavior(**facts), Random(seed), quota=Quota(quota), places=Places(capacity, queue))
+    return Provider(behavior(**facts), Random(seed), quota=Quota(quota), places=Places(capacity), queue=queue)
 
 
 def play(

@@ -120,6 +120,36 @@ def test_a_quota_of_its_own_is_a_deployments_alone() -> None:
     assert (found["p/one"].answered, found["p/two"].answered) == (5, 7)
 
 
+CROWDED = msgspec.structs.replace(QUICK, first_token=Time(always=10.0))
+
+
+@pytest.mark.parametrize(
+    ("of_provider", "of_deployment", "waiting"),
+    [
+        ({"capacity": 5, "queue": 2}, {"capacity": 7}, 2),
+        ({"capacity": 5, "queue": 2}, {"queue": 4}, 4),
+        ({"capacity": 5}, {"queue": 4}, 4),
+        ({}, {"capacity": 5, "queue": 4}, 4),
+    ],
+)
+def test_capacity_and_queue_are_a_deployments_own_key_by_key(
+    of_provider: dict[str, Any], of_deployment: dict[str, Any], waiting: int
+) -> None:
+    """All come at once, so as many are answered as are worked on and may wait."""
+    crowded = msgspec.structs.replace(CROWDED, **of_provider)
+    one = setting(route("p/two"), providers={"p": crowded, "p/two": Provider(**of_deployment)}, requests=50, rps=1000.0)
+    capacity = of_deployment.get("capacity", of_provider.get("capacity", 0))
+    assert simulate(one).deployments[0].answered == capacity + waiting
+
+
+def test_deployments_wait_in_one_line_whatever_each_says_of_its_length() -> None:
+    """Four may wait where the one deployment is asked, and none where the other is."""
+    crowded = msgspec.structs.replace(CROWDED, capacity=5, queue=4)
+    found = seen(world({"p": crowded, "p/two": Provider(queue=1)}, rps=1000.0))
+    assert found["p/one"].answered + found["p/two"].answered == 9
+    assert found["p/two"].answered < found["p/one"].answered
+
+
 # times
 
 

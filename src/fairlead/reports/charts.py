@@ -35,7 +35,7 @@ VARIED = (*RATES, ATTEMPTS, LATENCY[1], LATENCY[-1], FIRST_TOKEN[-1], COST, WAST
 SHARE = "The share of the time."
 TIME_LINES = {
     "failing": ("Attempts that failed", ""),
-    "resting": ("Left alone: cooldown, open breaker or refused credential", SHARE),
+    "resting": ("Left alone: cooldown or open breaker", f"{SHARE} Also while a credential was refused."),
     "open": ("Breaker open", SHARE),
     "half_open": ("Breaker half open: a few probes", SHARE),
 }

@@ -65,7 +65,9 @@ class Upstream(Protocol):
 
 
 class Provider:
-    """One synthetic provider, as one of its deployments. Without `quota` and `places` it has room for everything."""
+    """One synthetic provider, as one of its deployments. Without `quota` and `places` it has room for everything, and
+    without `queue` any number may wait for a place.
+    """
 
     def __init__(
         self,
@@ -75,11 +77,13 @@ class Provider:
         *,
         quota: Quota | None = None,
         places: Places | None = None,
+        queue: int | None = None,
     ) -> None:
         self.behavior = behavior
         self.troubles = tuple(troubles)
         self._quota = quota or Quota()
         self._places = places or Places()
+        self._queue = queue
         self._seeds = rng
         self._rng, first_token, per_token, refusal = self._chances = [Random() for _ in range(4)]
         self._first_token = behavior.first_token.sampler(first_token)
@@ -135,7 +139,7 @@ class Provider:
         first = inf if stage == "silence" else self._first_token() * slower
         part = self._rng.random() if stage == "break" else 1.0
         rest = self._per_token() * slower * (request.answer - 1) * part
-        waited = self._places.wait(now)
+        waited = self._places.wait(now, self._queue)
         if waited is None:
             return self._refused(OVERLOADED, now, patience)
         played = answer(request, now, patience, deadline, first=first, rest=rest, part=part, waited=waited)

@@ -38,26 +38,25 @@ class Quota:
 
 
 class Places:
-    """Where requests are worked on: so many at once, in the order of arrival, while so many others may wait.
+    """Where requests are worked on: so many at once, in the order of arrival.
 
-    `capacity` None: there is always one more. `queue` None: any number may wait.
+    `capacity` None: there is always one more.
     """
 
-    def __init__(self, capacity: int | None = None, queue: int | None = None) -> None:
+    def __init__(self, capacity: int | None = None) -> None:
         self._free_at = [0.0] * (capacity or 0)
         """A heap of the instants at which each place is free."""
-        self._queue = queue
         self._waiting: list[float] = []
         """A heap of the instants at which those who wait are worked on or give up."""
 
-    def wait(self, now: float) -> float | None:
-        """Seconds until there is a place for who comes now; None: as many wait as may."""
+    def wait(self, now: float, queue: int | None) -> float | None:
+        """Seconds until there is a place for who comes now; None: `queue` others wait already, and no more may."""
         if not self._free_at or self._free_at[0] <= now:
             return 0.0
         waiting = self._waiting
         while waiting and waiting[0] <= now:
             heappop(waiting)
-        if self._queue is not None and len(waiting) >= self._queue:
+        if queue is not None and len(waiting) >= queue:
             return None
         return self._free_at[0] - now
 

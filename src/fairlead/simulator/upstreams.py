@@ -34,7 +34,8 @@ Measured = Callable[[str], Mapping[str, Times]]
 
 
 def providers_of(setting: Setting, measured: Measured) -> dict[str, Provider]:
-    """By deployment. Those of one provider share the quota and the places that are said of it, and nothing else.
+    """By deployment. Those of one provider share the quota and the places that are said of it, and nothing else: how
+    many may wait in its line is each one's own.
 
     Raises SettingError.
     """
@@ -49,13 +50,14 @@ def providers_of(setting: Setting, measured: Measured) -> dict[str, Provider]:
         if quota is not None:
             quotas.setdefault(limited, Quota(tuple(_limits(quota))))
         if capacity is not None:
-            places.setdefault(bounded, Places(capacity, setting.scenario.providers[bounded].queue))
+            places.setdefault(bounded, Places(capacity))
         found[deployment.name] = Provider(
             _behavior(setting, deployment, measured),
             Random(f"{setting.seed}/{deployment.name}"),
             [one.trouble for one in struck if deployment.name in one.hit],
             quota=quotas.get(limited),
             places=places.get(bounded),
+            queue=said(setting, deployment, "queue")[1],
         )
     return found
 
@@ -84,7 +86,7 @@ def _check(setting: Setting) -> None:
     for name, given in setting.scenario.providers.items():
         path = f"providers.{name}"
         known(name, names, "provider or deployment", path)
-        if given.queue is not None and given.capacity is None:
+        if given.queue is not None and not _is_bounded(setting, name):
             raise SettingError(
                 "without a capacity nobody has to wait; add `capacity`, or remove `queue`", f"{path}.queue"
             )
@@ -96,6 +98,12 @@ def _check(setting: Setting) -> None:
             add_up(struck, f"the faults of {name!r}")
         except ValueError as error:
             raise SettingError(str(error)) from None
+
+
+def _is_bounded(setting: Setting, name: str) -> bool:
+    """Whether anything of this name has a capacity, in any configuration that the scenario is for."""
+    found = [one for snapshot in setting.configurations for one in deployments_of(snapshot).values()]
+    return any(said(setting, one, "capacity")[1] is not None for one in found if name in {one.name, one.provider})
 
 
 def _behavior(setting: Setting, deployment: Deployment, measured: Measured) -> Behavior:
