@@ -6,7 +6,7 @@ from tests.simulator.recording import a_record, traced
 from tests.simulator.worlds import QUICK, deployment, route, setting
 
 from fairlead.canonical.limits import DAY, Limit
-from fairlead.canonical.tenants import Tenant
+from fairlead.canonical.tenants import Tenant, VirtualKey
 from fairlead.canonical.usage import Usage
 from fairlead.simulator.assumptions import of_replay, of_settings
 from fairlead.simulator.faults import parse
@@ -77,6 +77,29 @@ def test_requests_of_which_nothing_is_said_are_told() -> None:
         "prompts have 600 (median; p99 6000) tokens",
         "answers have 200 (median; p99 1200) tokens",
     ]
+
+
+def test_a_load_whose_name_is_nobodys_is_told_with_what_was_meant() -> None:
+    """It may be one of your choice, or a mistake that takes all limits away."""
+    made = world("p/one", providers={"p": BOUND})
+    scenario = msgspec.structs.replace(made.scenario, traffic={"amce": SIZED, "acme": SIZED})
+    keys = {"mac": VirtualKey(id="k", name="ci", tenant="acme")}
+    snapshot = msgspec.structs.replace(made.snapshot, tenants={"acme": Tenant(name="acme")}, keys=keys)
+    assert said(msgspec.structs.replace(made, scenario=scenario, snapshot=snapshot)) == (
+        "amce is neither a tenant nor a key, so no limit of one binds its requests; did you mean 'acme'?"
+    )
+    assert said(msgspec.structs.replace(made, scenario=scenario)) == "", "nobody has any there"
+
+
+def test_routes_with_a_wildcard_that_nobody_asks_for_are_told() -> None:
+    made = world("p/one", providers={"p": BOUND})
+    routes = (*made.snapshot.routes, route(deployment("p/one"), model="gpt-*"), route(deployment("p/one"), model="*"))
+    snapshot = msgspec.structs.replace(made.snapshot, routes=routes)
+    asked = msgspec.structs.replace(SIZED, model=("gpt-4o",))
+    for load, told in ((SIZED, "gpt-*, *"), (asked, "m, *")):
+        scenario = msgspec.structs.replace(made.scenario, traffic={"all": load})
+        found = said(msgspec.structs.replace(made, snapshot=snapshot, scenario=scenario))
+        assert found == f"nobody asks for what the routes {told} serve: their deployments are not tried for it"
 
 
 @pytest.mark.parametrize(("load", "told"), [(SIZED, False), (msgspec.structs.replace(SIZED, max_tokens=None), True)])

@@ -122,6 +122,28 @@ def test_an_added_limit_refuses_what_is_over_it() -> None:
     assert refused.requests == Count(recorded=0, old=None, new=60)
 
 
+def test_a_limit_on_a_tag_counts_the_requests_that_said_it() -> None:
+    """Also of a key whose other requests said another, and beside the tags of its tenant."""
+    teams = ["x", "y"] * 10
+    records = [a_record(n, tenant="acme", key="k", tags=(("team", team),)) for n, team in enumerate(teams)]
+    text = TWO + "limits: [{scope: tag, match: team=x, requests: {limit: 1, per: 1d, algorithm: fixed_window}}]\n"
+    found = compared(records, configured(text))
+    assert found.new.refused == 9
+    kept = compared(records, configured(text + "tenants: {acme: {tags: {team: y}}}\n"))
+    assert kept.new.refused == 0, "what a client says never takes the place of what its tenant is known for"
+
+
+def test_where_nobody_could_be_tried_a_request_was_refused() -> None:
+    """As it is in a replay, and as its record says."""
+    nobody = {"ended": "refused", "code": "no_healthy_deployment", "attempts": (), "served": "", "usage": None}
+    records = [a_record(), a_record(1, tenant="acme", cost=None, **nobody)]
+    found = compared(records, configured(TWO + "tenants: {acme: {residency: eu}}\n"))
+    assert (found.recorded.refused, found.recorded.failed) == (found.new.refused, found.new.failed) == (1, 0)
+    assert [(one.why, one.requests.recorded, one.requests.new) for one in found.refusals] == [
+        ("no_healthy_deployment", 1, 1)
+    ]
+
+
 def test_a_limit_that_is_lifted_lets_them_through() -> None:
     why = "10 requests per 1m of tenant 'acme'"
     refused = [

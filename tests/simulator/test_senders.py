@@ -35,6 +35,22 @@ def test_a_key_of_the_file_has_its_own_tier() -> None:
     assert [one.requests for one in told.refusals] == [97]
 
 
+def test_where_nobody_says_who_sends_a_tenants_requests_are_its_own() -> None:
+    """Also where a key of another tenant has its name."""
+    keys = {"mac": VirtualKey(id="k", name="acme", tenant="beta")}
+    tenants = {"acme": Tenant(name="acme", limits=FEW), "beta": Tenant(name="beta")}
+    told = simulate(world({}, tenants=tenants, keys=keys))
+    assert [(one.sender, one.limit) for one in told.refusals] == [("acme", "3 requests per 1d of tenant 'acme'")]
+
+
+def test_where_there_are_no_tenants_every_key_sends_its_own() -> None:
+    keys = {name: VirtualKey(id=name, name=name, limits=FEW) for name in ("one", "two")}
+    told = simulate(world({}, keys=keys))
+    assert [(one.sender, one.limit) for one in told.refusals] == [
+        (name, f"3 requests per 1d of key '{name}'") for name in ("one", "two")
+    ]
+
+
 def test_where_nobody_sends_anything_nothing_is_simulated() -> None:
     with pytest.raises(SettingError, match="every rate is 0, so nothing would be simulated") as found:
         simulate(world({"one": Load(rps=0.0), "other": Load(rps=0.0)}))

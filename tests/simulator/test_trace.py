@@ -95,17 +95,20 @@ def test_what_was_cached_goes_along() -> None:
 def test_callers_are_the_configurations_keys_where_it_has_them() -> None:
     key = VirtualKey(id="key_1", name="ci", tenant="acme")
     snapshot = msgspec.structs.replace(SNAPSHOT, keys={"mac": key})
-    tags = (("team", "a"),)
     records = [
         a_record(0, tenant="acme", key="key_1"), a_record(1, tenant="old", key="ci"),
-        a_record(2, tenant="acme", key="gone", tags=(*tags, ("run", "1"))),
-        a_record(3, tenant="acme", key="gone", tags=(*tags, ("run", "2"))), a_record(4),
+        a_record(2, tenant="acme", key="gone"), a_record(3, tenant="acme", key="gone"), a_record(4),
     ]  # fmt: skip
     senders = traffic(traced(records), records, snapshot).senders
     assert [sender.name for sender in senders] == ["acme/key_1", "old/ci", "acme/gone", "everyone"]
     assert [sender.key for sender in senders] == [
-        key, key, VirtualKey(id="gone", tenant="acme", tags=tags), VirtualKey(id=""),
+        key, key, VirtualKey(id="gone", tenant="acme"), VirtualKey(id=""),
     ]  # fmt: skip
+
+
+def test_a_request_has_the_tags_that_it_had() -> None:
+    records = [a_record(number, key="ci", tags=(("run", str(number)),)) for number in range(3)]
+    assert [one.tags for one in arrivals(traced(records), records)] == [(("run", str(number)),) for number in range(3)]
 
 
 def test_a_trace_takes_the_place_of_synthetic_traffic() -> None:

@@ -337,6 +337,15 @@ def test_models_behind_a_wildcard_have_their_own_prices() -> None:
     config = snapshot(route(anything, model="*"), facts=facts)
     come = played(config, [*asks(1, model="x", prompt=1000, answer=1), *asks(2, model="y", prompt=1000, answer=1)])
     assert come.tally.cost == pytest.approx((1010 + 100_100) / 1e6)
+    assert not come.measures.unpriced
+
+
+def test_what_has_no_price_is_told_once_it_has_served_by_the_name_of_its_model() -> None:
+    anything = msgspec.structs.replace(deployment("a/*"), model="*")
+    own = deployment("own", self_hosted=True)
+    config = snapshot(route(own, model="m"), route(anything, "b", model="*"), facts={"a": {"x": Facts(price=CHEAP)}})
+    come = played(config, [*asks(1, 2), *asks(3, model="x"), *asks(4, model="z")])
+    assert come.measures.unpriced == {"a/z"}
 
 
 def test_a_price_is_that_of_the_requests_own_instant() -> None:

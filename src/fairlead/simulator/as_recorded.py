@@ -16,8 +16,6 @@ from fairlead.simulator.summary import QUANTILES
 from fairlead.simulator.trace import Who, named
 from fairlead.simulator.trial import Trial, Way
 
-NOBODY_TO_TRY = "no_healthy_deployment"
-"""The code that says that nothing could be tried: as in a simulation, such a request has failed."""
 NO_USE = frozenset({"cut", "client_gone"})
 """How requests end whose answer was of no use, and may be charged."""
 
@@ -41,16 +39,15 @@ class AsRecorded:
 
     def note(self, record: RequestRecord) -> None:
         who = (record.tenant, record.key)
-        ended = "failed" if record.code == NOBODY_TO_TRY else record.ended
-        self._ended[ended] += 1
+        self._ended[record.ended] += 1
         self._attempts += len(record.attempts)
         self._retried += any(one.deployment == other.deployment for one, other in pairwise(record.attempts))
         self._pay(record)
         for verdict in record.verdicts:
             self.verdicts[verdict.guardrail, verdict.stage, verdict.action] += 1
-        if ended == "refused":
+        if record.ended == "refused":
             self.refusals[named(who), record.limit or record.code] += 1
-        if ended == "finished":
+        if record.ended == "finished":
             self.served[named(who), record.asked, record.served] += 1
             self._fallbacks += is_fallback(record, self._trial.way(self._numbers[who], record.asked))
             self._latency.add(record.duration)

@@ -5,12 +5,16 @@ is played.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import exp
 
+import msgspec
+
 from fairlead.canonical.routing import Deployment, Snapshot
+from fairlead.config.problems import did_you_mean
 from fairlead.policy.demands import ONE
+from fairlead.policy.routes import Routes
 from fairlead.policy.rules import every_limit
 from fairlead.simulator.chance import Z99, Distribution, LogNormal
 from fairlead.simulator.outages import struck_by_outages
-from fairlead.simulator.scenario import Load
+from fairlead.simulator.senders import loads_of, owners_of, traffic_of
 from fairlead.simulator.setting import ANSWER, PROMPT, Setting, assumed_of, deployments_of
 from fairlead.simulator.trace import Trace, known_keys, named
 from fairlead.simulator.upstreams import faults_of, said
@@ -30,7 +34,7 @@ def of_settings(settings: Iterable[Setting], trace: Trace | None = None) -> list
 
 
 def _of_setting(setting: Setting, trace: Trace | None) -> Iterator[str]:
-    deployments = list(deployments_of(setting.snapshot).values())
+    deployments = list(_deployments(setting, trace))
     for kind, of_kind in _by_kind(deployments):
         for silent, names in _grouped(of_kind, lambda one: _unsaid(setting, one, TIMES)):
             assumed = assumed_of(of_kind[0])
@@ -48,6 +52,15 @@ def _of_setting(setting: Setting, trace: Trace | None) -> Iterator[str]:
     yield from _of_traffic(setting)
     if any(limit.unit == "money" for limit in every_limit(setting.snapshot)):
         yield "budgets begin unspent"
+
+
+def _deployments(setting: Setting, trace: Trace | None) -> Iterable[Deployment]:
+    """Those of the routes of which anything is asked for; of recorded requests that may be any."""
+    if trace is not None:
+        return deployments_of(setting.snapshot).values()
+    unasked = _unasked(setting)
+    asked = tuple(route for route in setting.snapshot.routes if route.model not in unasked)
+    return deployments_of(msgspec.structs.replace(setting.snapshot, routes=asked)).values()
 
 
 def _by_kind(deployments: Iterable[Deployment]) -> Iterator[tuple[str, list[Deployment]]]:
@@ -73,9 +86,12 @@ def _grouped(deployments: Iterable[Deployment], silences: Silences) -> list[tupl
 
 
 def _of_traffic(setting: Setting) -> Iterator[str]:
-    loads = list(setting.scenario.traffic.values()) or [Load()]
+    loads = list(loads_of(setting).values())
     if not setting.scenario.traffic:
         yield "every tenant, or else every key, sends as many requests, for each route in turn"
+    yield from _of_nobodys(setting)
+    if unasked := _unasked(setting):
+        yield f"nobody asks for what the routes {listed(unasked)} serve: their deployments are not tried for it"
     if any(load.prompt is None for load in loads):
         yield f"prompts have {_spread(PROMPT)} tokens"
     if any(load.answer is None for load in loads):
@@ -83,6 +99,23 @@ def _of_traffic(setting: Setting) -> Iterator[str]:
     counted = {limit.unit for limit in every_limit(setting.snapshot)} - ONE.keys()
     if counted and all(load.max_tokens is None for load in loads):
         yield UNSAID_LENGTH
+
+
+def _of_nobodys(setting: Setting) -> Iterator[str]:
+    """Loads whose name says no more of whose they are, where there are tenants or keys."""
+    owners = owners_of(setting.configurations)
+    for name, load in setting.scenario.traffic.items():
+        if owners and load.tenant is None and load.key is None and name not in owners:
+            hint = did_you_mean(name, owners)
+            yield f"{name} is neither a tenant nor a key, so no limit of one binds its requests{hint}"
+
+
+def _unasked(setting: Setting) -> list[str]:
+    """Routes of which nobody asks for anything."""
+    routes = Routes(setting.snapshot.routes, setting.snapshot.facts)
+    asked = {model for sender in traffic_of(setting).senders for model in sender.models}
+    found = {route.model for route in map(routes.find, asked) if route is not None}
+    return [route.model for route in setting.snapshot.routes if route.model not in found]
 
 
 def _spread(given: Distribution, factor: float = 1, unit: str = "") -> str:

@@ -193,6 +193,8 @@ class Measures:
         self.arrived = Line()
         self.lost = Line()
         """Requests that got no whole answer."""
+        self.unpriced: set[str] = set()
+        """Deployments that somebody charges for, and nobody knows how much, by the name under which they served."""
         self.came = 0.0
         """The instant at which the last request came."""
         self.until = 0.0

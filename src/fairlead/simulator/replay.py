@@ -22,7 +22,6 @@ from fairlead.simulator.providers import Played, Provider, Trouble, Upstream
 from fairlead.simulator.recorded_provider import ByModel, RecordedProvider
 from fairlead.simulator.replay_figures import Count, Figures, Refused, Replay, Served, Verdicts
 from fairlead.simulator.setting import assumed_of, deployments_of
-from fairlead.simulator.simulate import unpriced
 from fairlead.simulator.sketch import merged
 from fairlead.simulator.summarize import summary
 from fairlead.simulator.summary import Summary
@@ -84,7 +83,7 @@ def replayed(
     for witness in witnesses.values():
         for (sender, asked, name), count in witness.answered.items():
             served[measures.senders[sender], asked, name] += count
-    told = summary(measures, workers=len(trial.fleets), unpriced=unpriced(snapshot))
+    told = summary(measures, workers=len(trial.fleets))
     refusals = Counter({(one.sender, one.limit): one.requests for one in told.refusals})
     return Side(figures=_figures(measures), served=served, refusals=refusals, summary=told)
 
@@ -107,7 +106,7 @@ def beside(trace: Trace, snapshot: Snapshot, *, recorded: Side, old: Side | None
         ends=trace.ends,
         assumed=list(of_replay(trace, snapshot)),
         left_out=dict(sorted(trace.left_out.items())),
-        unpriced=unpriced(snapshot),
+        unpriced=new.summary.unpriced if new.summary else [],
         recorded=recorded.figures,
         old=old.figures if old else None,
         new=new.figures,

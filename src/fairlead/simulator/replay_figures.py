@@ -86,7 +86,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, int]
     """Requests that no configuration would have served, by why; they are in no figure."""
     unpriced: list[str]
-    """Deployments of the new configuration that no price is known of; they count as free."""
+    """What served under the new configuration and no price is known of; it counts as free."""
     recorded: Figures
     old: Figures | None
     new: Figures

@@ -3,7 +3,7 @@
 Every name that is not there is told with what was probably meant. It must not know what becomes of a request.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fairlead.canonical.routing import Route, Snapshot
 from fairlead.canonical.tenants import VirtualKey
@@ -29,7 +29,7 @@ def traffic_of(setting: Setting) -> Traffic:
 
 def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
     """Everyone who sends requests: as the scenario says, or else every tenant, or else every key, alike."""
-    loads = setting.scenario.traffic or dict.fromkeys(_everyone(setting.configurations), written.Load())
+    loads = loads_of(setting)
     without = sum(load.rps is None for load in loads.values())
     for name, load in loads.items():
         where = f"traffic.{name}"
@@ -57,10 +57,18 @@ def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
         )
 
 
-def _everyone(configurations: Sequence[Snapshot]) -> list[str]:
-    """Every tenant of any of them, or else every key."""
-    tenants = dict.fromkeys(name for one in configurations for name in one.tenants)
-    return list(tenants or dict.fromkeys(name for one in configurations for name in _keys(one))) or ["everyone"]
+def loads_of(setting: Setting) -> Mapping[str, written.Load]:
+    """As the scenario says, or else of every tenant of any configuration, or else of every key."""
+    if setting.scenario.traffic:
+        return setting.scenario.traffic
+    tenants = {name: written.Load(tenant=name) for one in setting.configurations for name in one.tenants}
+    keys = {name: written.Load(key=name) for one in setting.configurations for name in _keys(one)}
+    return tenants or keys or {"everyone": written.Load()}
+
+
+def owners_of(configurations: Iterable[Snapshot]) -> frozenset[str]:
+    """What tenants and keys are called, of which a load may have its name."""
+    return frozenset(name for one in configurations for names in (one.tenants, _keys(one)) for name in names)
 
 
 def _keys(snapshot: Snapshot) -> dict[str, VirtualKey]:

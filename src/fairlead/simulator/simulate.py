@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import NoReturn
 
-from fairlead.canonical.routing import Snapshot
 from fairlead.simulator.life import run
 from fairlead.simulator.measures import Measures
 from fairlead.simulator.outages import strikes
 from fairlead.simulator.senders import traffic_of
-from fairlead.simulator.setting import Setting, deployments_of
+from fairlead.simulator.setting import Setting
 from fairlead.simulator.summarize import summary
 from fairlead.simulator.summary import Summary
 from fairlead.simulator.traffic import Arrival, Traffic
@@ -43,7 +42,6 @@ def simulate(
     return summary(
         measures,
         workers=len(trial.fleets),
-        unpriced=unpriced(setting.snapshot),
         strikes=strikes(setting),
     )
 
@@ -63,8 +61,3 @@ def trial_of(setting: Setting, measured: Measured, trace: Traffic | None = None)
         seeds=Random(f"{setting.seed}/policy"),
     )
     return trial, traffic.arrivals
-
-
-def unpriced(snapshot: Snapshot) -> list[str]:
-    """Deployments that somebody charges for, and nobody knows how much."""
-    return [name for name, one in deployments_of(snapshot).items() if one.price is None and not one.self_hosted]

@@ -51,7 +51,7 @@ LATENCIES: dict[str, Callable[[Batch], Sketch]] = {
 }
 
 
-def summary(measures: Measures, *, workers: int, unpriced: Sequence[str], strikes: Sequence[Strike] = ()) -> Summary:
+def summary(measures: Measures, *, workers: int, strikes: Sequence[Strike] = ()) -> Summary:
     """What was measured, told. `strikes` are the outages, before they have begun."""
     spells = [one.trouble.spells for one in strikes]
     measures = measures.in_batches(min((measures.came / one.cycle for one in spells), default=inf) / CYCLES)
@@ -87,7 +87,7 @@ def summary(measures: Measures, *, workers: int, unpriced: Sequence[str], strike
         cost_per_1000=mean("cost_per_1000"),
         wasted_per_1000=mean("wasted_per_1000"),
         outages=[_outages(one, measures.until) for one in strikes],
-        unpriced=list(unpriced),
+        unpriced=sorted(measures.unpriced),
         fairness=fairness.within(1 / max(len(measures.senders), 1), 1.0),
         senders=[_sender(measures, number, independent) for number in range(len(measures.senders))],
         refusals=_refusals(measures, independent),

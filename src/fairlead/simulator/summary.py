@@ -132,7 +132,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     wasted_per_1000: Interval
     """The part of the cost that bought nothing: failed attempts that may be charged, and answers that broke off."""
     unpriced: list[str]
-    """Deployments that no price is known of; they count as free."""
+    """Deployments that served and no price is known of, by the name of the model that served; they count as free."""
     fairness: Interval
     """Jain's index over the senders' success rates."""
     senders: list[Sender]

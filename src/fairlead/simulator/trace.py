@@ -14,7 +14,6 @@ import msgspec
 from fairlead.canonical.routing import RequestRecord, Snapshot
 from fairlead.canonical.tenants import VirtualKey
 from fairlead.canonical.usage import Usage
-from fairlead.policy.rules import Rules
 from fairlead.simulator.chance import Fixed
 from fairlead.simulator.recorded import History, tried
 from fairlead.simulator.setting import ANSWER, PROMPT
@@ -32,7 +31,6 @@ UP_TO_US = frozenset(
 """Refusals that another configuration, or another hour, would not have made. The others are the client's own doing."""
 Who = tuple[str, str]
 """A tenant and a key's id, as records have them."""
-Tags = tuple[tuple[str, str], ...]
 
 
 class Trace:
@@ -45,8 +43,8 @@ class Trace:
         """The others, by why."""
         self.histories: dict[str, History] = {}
         """By deployment."""
-        self.callers: dict[Who, Tags] = {}
-        """Whoever sent requests, in the order of their numbers, with the tags that all of their requests had."""
+        self.callers: dict[Who, None] = {}
+        """Whoever sent requests, in the order of their numbers."""
         self.prompts, self.answers = Sketch(), Sketch()
         """Tokens, as far as they are known."""
         self.unknown = self.gone = self.cached = 0
@@ -70,10 +68,7 @@ class Trace:
         self.longest = max(self.longest, record.duration)
         self.requests += 1
         self.gone += record.ended == "client_gone"
-        who = (record.tenant, record.key)
-        tags = self.callers.setdefault(who, record.tags)
-        if tags != record.tags:
-            self.callers[who] = tuple(tag for tag in tags if tag in record.tags)
+        self.callers[record.tenant, record.key] = None
         usage = record.usage
         if usage is None or not is_known(record):
             self.unknown += 1
@@ -141,7 +136,9 @@ def arrivals(trace: Trace, records: Iterable[RequestRecord]) -> Iterator[Arrival
     for count, record in enumerate(record for record in records if not left_out(record)):
         tokens = _tokens(record, prompt, answer)
         sender = numbers[record.tenant, record.key]
-        arrival = Arrival(record.at - trace.begins, sender, record.asked, *tokens, record.stream, record.user)
+        arrival = Arrival(
+            record.at - trace.begins, sender, record.asked, *tokens, record.stream, record.user, tags=record.tags
+        )
         usage = record.usage if is_known(record) else None
         if usage is not None and usage != Usage(input=arrival.prompt, output=arrival.answer):
             arrival = msgspec.structs.replace(arrival, usage=usage)
@@ -176,13 +173,11 @@ def _no_earlier(arrival: Arrival, at: float) -> Arrival:
 
 
 def _senders(trace: Trace, snapshot: Snapshot) -> Iterator[Sender]:
-    rules = Rules(tiers=snapshot.tiers, tenants=snapshot.tenants, scoped=snapshot.scoped)
     prompt, answer = Fixed(trace.prompt), Fixed(trace.answer)
     known = known_keys(snapshot)
-    for who, tags in trace.callers.items():
+    for who in trace.callers:
         key = known.get(who[1]) or VirtualKey(id=who[1], tenant=who[0])
-        tagged = msgspec.structs.replace(key, tags=rules.tags_of(key, tags))
-        yield Sender(name=named(who), key=tagged, models=(), prompt=prompt, answer=answer)
+        yield Sender(name=named(who), key=key, models=(), prompt=prompt, answer=answer)
 
 
 def known_keys(snapshot: Snapshot) -> dict[str, VirtualKey]:

@@ -70,6 +70,8 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     user: str = ""
     usage: Usage | None = None
     """What the answer is counted at, where that is more than `prompt` and `answer` say (cached tokens, for one)."""
+    tags: tuple[tuple[str, str], ...] = ()
+    """What the request itself says beside the tags of its key and tenant."""
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):

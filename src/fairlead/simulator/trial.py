@@ -31,7 +31,7 @@ class Way(msgspec.Struct, frozen=True, gc=False):
 
     route: Route
     plans: tuple[Plan, ...]
-    """One per worker, for requests that name no end user."""
+    """One per worker, for requests that name no end user and say no tags."""
     rules: tuple[Rule, ...]
     """Those that such a request meets."""
     best: int
@@ -91,8 +91,11 @@ class Trial:
             self._ways[place] = self._way(self.senders[sender].key, model)
         return self._ways[place]
 
-    def rules_of(self, key: VirtualKey, model: str, user: str) -> tuple[Rule, ...]:
-        return self.rules.of(key, model, key.user or user, self.rules.tags_of(key))
+    def rules_of(
+        self, key: VirtualKey, model: str, user: str = "", tags: tuple[tuple[str, str], ...] = ()
+    ) -> tuple[Rule, ...]:
+        """What a request meets that names this end user and says these tags."""
+        return self.rules.of(key, model, key.user or user, self.rules.tags_of(key, tags))
 
     def rates_of(self, deployment: Deployment, at: float) -> Rates | None:
         """What a deployment charges for a request that came `at`; None: nobody knows, or nothing."""
@@ -108,7 +111,7 @@ class Trial:
             return "model_not_found"
         if not self.rules.may_use(key, model, route):
             return "model_not_allowed"
-        rules = self.rules_of(key, model, "")
+        rules = self.rules_of(key, model)
         needs = for_tenant(Needs(priced=any(map(is_hard_budget, rules))), self.snapshot.tenants.get(key.tenant))
         usable, _ = consider(route, Fleet(self.rng), 0.0, needs=needs)
         return Way(

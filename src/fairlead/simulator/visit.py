@@ -15,6 +15,7 @@ from fairlead.policy.demands import counts, demands, is_hard_budget, limited, ta
 from fairlead.policy.estimate import MAY_BE_CHARGED, Amounts, Estimate, estimate, spent
 from fairlead.policy.health import HEALTHY
 from fairlead.policy.rates import parts
+from fairlead.policy.routes import served_name
 from fairlead.simulator.counts import Held
 from fairlead.simulator.providers import Played
 from fairlead.simulator.traffic import Arrival
@@ -56,7 +57,7 @@ class Visit:
             return None
         self._way = way
         plan, rules = way.plans[self._worker], way.rules
-        if arrival.user:
+        if arrival.user or arrival.tags:
             plan, rules = self._personal(plan)
         if rules:
             wanted = self._demands(rules)
@@ -147,9 +148,9 @@ class Visit:
         batch.added.add(self._tried_at - arrival.at)
 
     def _personal(self, plan: Plan) -> tuple[Plan, tuple[Rule, ...]]:
-        """What a request meets that names its end user."""
+        """What a request meets that names its end user, or says tags."""
         trial, arrival = self._trial, self._arrival
-        rules = trial.rules_of(trial.senders[arrival.sender].key, arrival.model, arrival.user)
+        rules = trial.rules_of(trial.senders[arrival.sender].key, arrival.model, arrival.user, arrival.tags)
         priced = plan.needs.priced or any(map(is_hard_budget, rules))
         needs = msgspec.structs.replace(plan.needs, session=arrival.user, priced=priced)
         return msgspec.structs.replace(plan, needs=needs), rules
@@ -184,9 +185,12 @@ class Visit:
 
     def _pay(self, deployment: Deployment, usage: Usage, *, wasted: bool) -> None:
         found = self._trial.rates_of(deployment, self._arrival.at)
-        if found is not None:
-            at = found.of(usage)
-            dollars = parts(usage, at) / at.parts / 1e6
-            self._tally.cost += dollars
-            if wasted:
-                self._tally.wasted += dollars
+        if found is None:
+            if not deployment.self_hosted:
+                self._trial.measures.unpriced.add(served_name(deployment, self._arrival.model))
+            return
+        at = found.of(usage)
+        dollars = parts(usage, at) / at.parts / 1e6
+        self._tally.cost += dollars
+        if wasted:
+            self._tally.wasted += dollars
