@@ -41,14 +41,17 @@ def test_a_span_lies_in_the_bins_that_it_covers() -> None:
     assert line.bins == [0.0, 0.75, 1.0, 1.0, 0.5]
 
 
-def test_two_lines_are_compared_in_the_wider_ones_bins() -> None:
-    short, long = Line(), Line()
-    for at in range(10):
-        short.add(at)
-    long.add(BINS * 4 - 1)
-    same = short.as_wide_as(long)
-    assert (same.width, same.bins) == (4.0, [4.0, 4.0, 2.0])
-    assert short.width == 1.0
+def test_in_the_end_all_lines_have_bins_of_one_width() -> None:
+    """Or else a deployment that nobody asks any more would seem to get more attempts than there are requests."""
+    measures = Measures(20, ["s"], ["a", "b"])
+    for number in range(10):
+        measures.arrives(number, arrival(number))
+        measures.seen["a"].load.add(number)
+    measures.arrives(10, arrival(BINS * 4 - 1))
+    measures.over(BINS * 4.0)
+    assert (measures.seen["a"].load.width, measures.seen["a"].load.bins) == (4.0, [4.0, 4.0, 2.0])
+    assert measures.arrived.bins[:3] == [4.0, 4.0, 2.0]
+    assert (measures.seen["b"].resting.width, measures.seen["b"].resting.bins) == (4.0, [])
 
 
 def test_requests_belong_to_batches_of_one_size() -> None:

@@ -119,13 +119,10 @@ class Line:
             self.add(begin, stop - begin)
             begin = stop
 
-    def as_wide_as(self, other: "Line") -> "Line":
-        """The same in bins that are no narrower than the other's."""
-        result = Line(self.width)
-        result.bins = list(self.bins)
-        while result.width < other.width:
-            result._widen()
-        return result
+    def widen(self, width: float) -> None:
+        """Bins become at least as wide as that."""
+        while self.width < width:
+            self._widen()
 
     def _widen(self) -> None:
         odd = [*self.bins, 0.0]
@@ -157,6 +154,10 @@ class Seen:
         """By worker that has trouble with it: since when, until when it cools, until when it is left alone, and how
         often in a row its breaker has opened.
         """
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return self.load, self.trouble, self.resting, self.open, self.half_open
 
     def learned(self, worker: int, health: Health, now: float, quarantined_until: float = 0.0) -> None:
         """What a worker knows of it now: it may leave it alone from now on, also for its credential's sake."""
@@ -242,7 +243,11 @@ class Measures:
         return result
 
     def over(self, now: float) -> None:
-        """The last request is over."""
+        """The last request is over. All lines have bins of one width from now on."""
         self.until = now
         for seen in self.seen.values():
             seen.over(now)
+        lines = [self.arrived, self.lost, *(line for seen in self.seen.values() for line in seen.lines)]
+        widest = max(line.width for line in lines)
+        for line in lines:
+            line.widen(widest)

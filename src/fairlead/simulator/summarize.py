@@ -260,8 +260,7 @@ def _per_second(line: Line) -> Series:
 
 
 def _ratio(part: Line, whole: Line) -> Series:
-    """Bin by bin; both begin with one width, so the narrower is widened to the other's."""
-    part, whole = part.as_wide_as(whole), whole.as_wide_as(part)
+    """Bin by bin."""
     values = [
         (part.bins[index] if index < len(part.bins) else 0.0) / value if value else 0.0
         for index, value in enumerate(whole.bins)
