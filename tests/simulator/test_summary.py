@@ -191,6 +191,13 @@ def test_what_rests_when_nobody_comes_any_more_changes_no_share_of_the_time() ->
     assert told.deployments[0].resting_share.value == pytest.approx(5 / 5.02, rel=0.01)
 
 
+def test_answers_that_break_off_are_told_of_their_deployment() -> None:
+    told = simulate(setting(route("a"), errors="cut=1", requests=50))
+    (one,) = told.deployments
+    assert (told.success_rate.value, one.answered, one.broken) == (0.0, 50, 50)
+    assert simulate(setting(route("a"), requests=50)).deployments[0].broken == 0
+
+
 def test_one_who_asked_for_nothing_is_treated_as_fairly_as_anybody() -> None:
     rare = Load(rps=1e-6, prompt=Tokens(always=10), answer=Tokens(always=10))
     often = msgspec.structs.replace(rare, rps=10.0)

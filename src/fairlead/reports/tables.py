@@ -128,7 +128,7 @@ def run_tables(run: Run, suffix: str = "") -> Iterator[Table]:
     yield _told(
         Table(
             title=f"Deployments{suffix}",
-            heads=["", "attempts", "failed %", "queue ms", "openings", "resting %", "answers %"],
+            heads=["", "attempts", "failed %", "broke off %", "queue ms", "openings", "resting %", "answers %"],
             rows=[_deployment(one) for one in summary.deployments],
         )
     )
@@ -194,6 +194,7 @@ def _deployment(one: Deployment) -> list[str]:
         one.name,
         f"{one.attempts:,}",
         percent(failed / one.attempts) if one.attempts else "0.00",
+        percent(one.broken / one.answered) if one.answered else "0.00",
         number(one.queue_ms.value),
         f"{one.breaker_openings:,}",
         percent(one.resting_share.value),

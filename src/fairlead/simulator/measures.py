@@ -40,10 +40,12 @@ class Tally:
 class Tried:
     """What the attempts that reached one deployment came to, for the requests of one batch."""
 
-    __slots__ = ("answered", "attempts", "limited", "queued", "waited")
+    __slots__ = ("answered", "attempts", "broken", "limited", "queued", "waited")
 
     def __init__(self) -> None:
         self.attempts = self.answered = 0
+        self.broken = 0
+        """Answers that began, and broke off."""
         self.limited = 0
         """Further attempts, which a limit of ours on the deployment stopped before they reached it."""
         self.queued = 0
@@ -227,6 +229,7 @@ class Measures:
             seen.trouble.add(began)
         else:
             tried.answered += 1
+            tried.broken += played.broken
         tried.attempts += 1
         seen.load.add(began)
         if played.waited:

@@ -224,6 +224,7 @@ def _deployment(
         attempts=attempts,
         attempts_per_request=mean([one.attempts for one in tried], asked),
         answered=sum(one.answered for one in tried),
+        broken=sum(one.broken for one in tried),
         limited=sum(one.limited for one in tried),
         failures=dict(sorted(seen.failures.items())),
         failure_rate=of_attempts(lambda one: one.attempts - one.answered),

@@ -75,6 +75,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     attempts_per_request: Interval
     """Over all requests, whoever they were for."""
     answered: int
+    """Attempts that got an answer, whole or not."""
     limited: int
     """Further attempts, which a limit of our own on the deployment stopped: it never heard of them."""
     failures: dict[str, int]
@@ -105,6 +106,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """The share of the time in which its breaker was open."""
     half_open: Series
     """The share of the time in which its breaker was half open, so that it got no more than a few probes."""
+    broken: int = 0
+    """Answers that broke off; where nobody had seen anything of one yet, the attempt has failed instead."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
