@@ -19,7 +19,7 @@ def entries(draw: st.DrawFn) -> tuple[str, Struck]:
     rate = draw(st.integers(0, 30)) / 100
     if name != "slow":
         return f"{name}={rate}", Struck(name, fault(name), rate)
-    times = draw(st.sampled_from([None, 1.0, 2.5, 30.0]))
+    times = draw(st.sampled_from([None, 1.01, 2.5, 30.0]))
     written = "" if times is None else f"x{times}"
     return f"slow={rate}{written}", Struck("slow", FAULTS["slow"], rate, times or SLOWER)
 
@@ -57,6 +57,7 @@ def test_seconds_are_the_providers_retry_after() -> None:
         ("429=0.1x3", "'429=0.1x3': only 'slow' takes a factor"),
         ("slow=0.1x", "the factor of 'slow' is '', which is no number"),
         ("slow=0.1x0.5", "the factor of 'slow' is 0.5; it is 1 or more, and below 1e9"),
+        ("slow=0.1x1", "'slow=0.1x1' is no slower; write a factor above 1"),
         (
             "429=0.6,503=0.6",
             "the rates of '429=0.6,503=0.6' add up to 1.2; they are shares of all attempts, so at most to 1",

@@ -8,7 +8,7 @@ from tests.simulator.worlds import route, snapshot
 
 from fairlead.canonical.limits import SECOND, Limit
 from fairlead.canonical.tenants import Tenant, Tier, VirtualKey
-from fairlead.simulator.scenario import Load, Scenario, Tokens
+from fairlead.simulator.scenario import Bursts, Day, Load, Scenario, Tokens
 from fairlead.simulator.setting import Setting, SettingError
 from fairlead.simulator.simulate import simulate
 
@@ -69,6 +69,8 @@ def test_who_sends_nothing_does_not_keep_others_from_it() -> None:
         (Load(key="lap"), "key", "there is no key 'lap'"),
         (Load(tenant="acm"), "tenant", "there is no tenant 'acm'"),
         (Load(model=("nothing",)), "model", "there is no route for the model 'nothing'"),
+        (Load(day=Day(low=1.0)), "day.low", "a day whose lowest rate is the mean has no high and low"),
+        (Load(bursts=Bursts(every=60.0, lasting=1.0, times=1.0)), "bursts.times", "once the traffic is no burst"),
         (Load(prompt=Tokens(always=5, shape=2.0)), "prompt", "write exactly one of"),
         (Load(answer=Tokens(mean=5, p99=20)), "answer", "write exactly one of"),
     ],

@@ -177,6 +177,7 @@ def test_a_journals_times_are_each_deployments_own() -> None:
 @pytest.mark.parametrize(
     ("given", "path", "told"),
     [
+        (Provider(), "providers.p", "it says nothing of 'p'"),
         (Provider(queue=5), "providers.p.queue", "without a capacity nobody has to wait"),
         (Provider(quota=Quota()), "providers.p.quota", "it limits nothing"),
         (Provider(first_token=Time(journal="j", median=1.0)), "providers.p.first_token", "a journal tells all of it"),
@@ -199,6 +200,8 @@ def test_what_a_provider_cannot_be_is_refused_where_it_stands(given: Provider, p
     [
         (outage(), "outages[0].of", "it strikes nobody"),
         (outage("p", times=4.0), "outages[0].times", "only 'slow' takes longer, and its fault is '503'"),
+        (outage("p", share=0.0), "outages[0].share", "it strikes no attempt"),
+        (outage("p", fault="slow", times=1.0), "outages[0].times", "once as slow is no slower"),
         (outage("p", fault="504"), "outages[0].fault", "there is no fault '504'"),
         (outage("r"), "outages[0].of", "there is no provider, deployment or region 'r'"),
         (outage("region:us"), "outages[0].of", "there is no provider, deployment or region 'region:us'"),

@@ -100,6 +100,8 @@ def _struck(entry: str) -> Struck:
             raise ValueError(f"{entry!r}: only 'slow' takes a factor")
         return struck
     factor = _number(times, f"the factor of {name!r}", SLOWNESS) if cross else SLOWER
+    if factor == 1.0:
+        raise ValueError(f"{entry!r} is no slower; write a factor above 1")
     return msgspec.structs.replace(struck, times=factor)
 
 

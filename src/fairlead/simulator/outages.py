@@ -66,6 +66,8 @@ def _is_of(deployment: Deployment, name: str) -> bool:
 
 def _struck(outage: written.Outage, path: str) -> Struck:
     """What attempts get in an outage, as the scenario's `path` has it."""
+    if not outage.share:
+        raise SettingError("it strikes no attempt; write a share above 0, or remove the outage", f"{path}.share")
     try:
         found = fault(outage.fault)
     except ValueError as error:
@@ -74,4 +76,6 @@ def _struck(outage: written.Outage, path: str) -> Struck:
         return Struck(outage.fault, found, outage.share, SLOWER)
     if found.stage != "slowness":
         raise SettingError(f"only 'slow' takes longer, and its fault is {outage.fault!r}", f"{path}.times")
+    if outage.times == 1.0:
+        raise SettingError("once as slow is no slower; write a number above 1", f"{path}.times")
     return Struck(outage.fault, found, outage.share, outage.times)

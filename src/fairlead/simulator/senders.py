@@ -34,6 +34,7 @@ def _senders(setting: Setting) -> Iterator[tuple[Sender, Shape]]:
     for name, load in loads.items():
         where = f"traffic.{name}"
         _check_owner(setting.configurations, name, load)
+        _check_shape(where, load)
         rate = setting.rps / without if load.rps is None else load.rps
         yield (
             Sender(
@@ -86,6 +87,17 @@ def _check_owner(configurations: Sequence[Snapshot], name: str, load: written.Lo
     if load.tenant is not None and owners and load.tenant not in owners:
         message = f"the key {load.key!r} is of the tenant {owners.pop()!r}; remove `tenant` or name another key"
         raise SettingError(message, f"traffic.{name}.tenant")
+
+
+def _check_shape(where: str, load: written.Load) -> None:
+    """Whatever is said of when requests come must make a difference."""
+    if load.day is not None and load.day.low == 1.0:
+        message = "a day whose lowest rate is the mean has no high and low; write less than 1, or remove `day`"
+        raise SettingError(message, f"{where}.day.low")
+    if load.bursts is not None and load.bursts.times == 1.0:
+        raise SettingError(
+            "once the traffic is no burst; write another number, or remove `bursts`", f"{where}.bursts.times"
+        )
 
 
 def _key(snapshot: Snapshot, name: str, load: written.Load) -> VirtualKey:

@@ -86,6 +86,8 @@ def _check(setting: Setting) -> None:
     for name, given in setting.scenario.providers.items():
         path = f"providers.{name}"
         known(name, names, "provider or deployment", path)
+        if given == written.Provider():
+            raise SettingError(f"it says nothing of {name!r}; write what is not as usual, or remove it", path)
         if given.queue is not None and not _is_bounded(setting, name):
             raise SettingError(
                 "without a capacity nobody has to wait; add `capacity`, or remove `queue`", f"{path}.queue"
