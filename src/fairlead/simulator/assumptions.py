@@ -138,6 +138,7 @@ def _of_requests(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
     yield "an answer has as many tokens as it had, whoever gives it" + (
         ", and as many of its prompt's tokens are cached" if trace.cached else ""
     )
+    yield "what a request needs of a deployment (tools, images, several answers, its session) is not in its record"
     yield from _of_callers(trace, snapshot)
     if trace.unknown:
         yield (
