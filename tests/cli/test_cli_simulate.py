@@ -235,6 +235,12 @@ def test_what_is_only_in_one_of_two_configurations_may_be_named(
     assert len({tuple(one["name"] for one in run["summary"]["senders"]) for run in without}) == 1
 
 
+WILD = """
+providers: {a: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none}}
+routes: [{model: "gpt-*", deployments: [a/*]}]
+"""
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> str:
     """Eight requests for a model that only a wildcard has."""
@@ -244,14 +250,29 @@ def journal(tmp_path: Path) -> str:
 
 def test_a_trace_needs_no_route_of_its_own(journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "wild.yaml"
-    file.write_text(
-        'providers: {a: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none}}\n'
-        'routes: [{model: "gpt-*", deployments: [a/*]}]\n'
-    )
+    file.write_text(WILD)
     assert main(["simulate", "--config", str(file), "--trace", journal, "--json"]) == 0
     (run,) = json.loads(capsys.readouterr().out)["runs"]
     assert run["summary"]["requests"] == 8
     assert run["summary"]["success_rate"]["value"] == 1.0
+
+
+def test_what_recorded_requests_ask_for_is_searched_through_wildcards(
+    journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "wild.yaml"
+    file.write_text(WILD)
+    args = ["--config", str(file), "--trace", journal, "--faults", "a:503=0.5", "--suggest", "--slo", "success=0.2"]
+    main(["simulate", *args, "--json"])
+    assert json.loads(capsys.readouterr().out)["suggestion"]["settings"] > 1
+
+
+def test_where_no_setting_reaches_the_target_it_says_how_close_one_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--demo", "--faults", "*:error=1", "--suggest", "--slo", "success=0.9") == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "settings that were tried meets success=0.9; the present one comes closest" in out
+    assert "the success rate is 0 (0 to 0.0" in out
+    assert "and should be at least 0.9: missed by 0.9" in out
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from fairlead.simulator.report import Suggestion
 from fairlead.simulator.setting import Setting
 from fairlead.simulator.simulate import simulate
 from fairlead.simulator.slo import parse
+from fairlead.simulator.statistics import Interval
 from fairlead.simulator.suggest import FEWEST, ROUNDS, suggest
-from fairlead.simulator.summary import Summary
+from fairlead.simulator.suggested import Check, sentences
+from fairlead.simulator.summary import Refusals, Summary
 
 NEVER = Retry(attempts=0, on=frozenset())
 CHEAP, DEAR = choice("openai/gpt", dollars="1"), choice("anthropic/claude", dollars="3")
@@ -146,7 +148,7 @@ def test_no_more_simulations_than_the_rounds_have_and_the_same_each_time() -> No
     counting, heard = Counting(), list[float]()
     present = msgspec.structs.replace(TWO, requests=2 * FEWEST, rps=200.0)
     found = suggest(present, parse("success=0.95"), counting, tell=heard.append)
-    # The places that a round begins with are looked at in any case.
+    # The places that a round begins with are looked at in any case, and the last ones once more.
     assert len(counting.settings) <= sum(part.simulations + part.kept + 1 for part in ROUNDS)
     assert heard == sorted(heard)
     assert heard[-1] <= 1
@@ -165,3 +167,50 @@ def test_what_a_suggestion_makes_worse_is_named() -> None:
     (worse,) = [told for told in found.told if told.startswith("what gets worse by more than chance: ")]
     assert "the success rate (from 0.9" in worse
     assert "the time to the first token" not in worse
+
+
+def test_retries_are_told_by_all_that_they_cost() -> None:
+    alone = setting(route(CHEAP, retry=Retry(attempts=0, budget=BOUNDLESS)), requests=2000, openai="error=0.3")
+    found = suggested(alone, "success=0.98")
+    (worse,) = [told for told in found.told if told.startswith("what gets worse by more than chance: ")]
+    assert "the attempts per request (from 1 to 1." in worse
+    assert "the mean of the latency that failed attempts add" in worse
+
+
+def test_what_was_only_lucky_is_not_suggested() -> None:
+    """With the chance of the search three retries seem to cost half; with any other they cost what they cost."""
+    alone = setting(route(CHEAP, retry=Retry(attempts=0, budget=BOUNDLESS)), requests=1000, openai="error=0.01")
+
+    def simulated(asked: Setting) -> Summary:
+        found = simulate(asked)
+        lucky = asked.seed == alone.seed and asked.snapshot.routes[0].retry.attempts == 3
+        return msgspec.structs.replace(found, cost_per_1000=found.cost_per_1000.scaled(0.5)) if lucky else found
+
+    assert not suggest(alone, parse("success=0.9"), simulated).changes
+
+
+@pytest.mark.parametrize(("factors", "said"), [((0.9, 0.9), "beyond"), ((0.9, 1.09), "within")])
+def test_how_sure_a_saving_is(factors: tuple[float, float], said: str) -> None:
+    """By turns, batches cost so many times as much as before."""
+    found = suggested(TWO, "success=0.95")
+    assert found.changes
+    before = [cost for cost in found.before.batches["cost_per_1000"] if cost is not None]
+    after = [cost * factors[number % 2] for number, cost in enumerate(before)]
+    cheaper = msgspec.structs.replace(found.before, batches=found.before.batches | {"cost_per_1000": after})
+    told = list(sentences(found, parse("success=0.95"), Check(seed=2, before=found.before, after=cheaper)))
+    assert "(--seed 2), they cost 0." in told[2]
+    assert told[2].endswith(f"a difference {said} chance")
+
+
+def test_requests_that_a_limit_refuses_are_told_where_no_setting_reaches_the_target() -> None:
+    found = suggested(TWO, "success=0.95")
+    limited = Refusals(sender="free", limit="100 tokens per minute", requests=480, share=Interval(0.96, 0.95, 0.97))
+    after = msgspec.structs.replace(found.after, refusal_rate=Interval(0.48, 0.47, 0.49), refusals=[limited])
+    missed = msgspec.structs.replace(found, reached=False, after=after)
+    check = Check(seed=2, before=found.before, after=found.after)
+    (told,) = [one for one in sentences(missed, parse("success=0.95"), check) if "are refused" in one]
+    assert told == (
+        "48 % of all requests are refused, which no retry, cooldown or weight can change: of those of 'free', 96 % by "
+        "100 tokens per minute"
+    )
+    assert not [one for one in sentences(missed, parse("ttft_p99=1ms"), check) if "are refused" in one]

@@ -95,7 +95,13 @@ def _curve(stage: Stage, varied: Sweep, name: str, setting: Setting) -> Curve:
 
 def _with_suggestion(report: Report, stage: Stage, setting: Setting, targets: Sequence[Target]) -> Report:
     with Progress(SEARCH, "parts") as progress:
-        found = suggest(setting, targets, stage.play, tell=lambda share: progress.tell(int(share * SEARCH)))
+        found = suggest(
+            setting,
+            targets,
+            stage.play,
+            asked=stage.trace.models if stage.trace else (),
+            tell=lambda share: progress.tell(int(share * SEARCH)),
+        )
     return msgspec.structs.replace(report, suggestion=found, targets=found.targets_after)
 
 

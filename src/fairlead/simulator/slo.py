@@ -61,6 +61,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     def aim(self) -> Aim:
         return AIMS[self.name]
 
+    @property
+    def allowed(self) -> float:
+        """How much there may be of what is bad: of a success rate, the failures."""
+        return 1.0 - self.bound if self.aim.at_least else self.bound
+
     def __str__(self) -> str:
         return f"{self.name}={shown(self.bound, self.aim.unit)}"
 
@@ -90,8 +95,8 @@ def shortfall(target: Target, summary: Summary, sureness: float = 1.0) -> float:
     aim, found = target.aim, figure(summary, target.aim.figure)
     end = found.low if aim.at_least else found.high
     figure_then = found.value + (end - found.value) * sureness if sureness else found.value
-    bad, allowed = (1.0 - figure_then, 1.0 - target.bound) if aim.at_least else (figure_then, target.bound)
-    return max(log(bad / allowed), 0.0) if bad > 0.0 else 0.0
+    bad = 1.0 - figure_then if aim.at_least else figure_then
+    return max(log(bad / target.allowed), 0.0) if bad > 0.0 else 0.0
 
 
 def shown(value: float, unit: Unit) -> str:

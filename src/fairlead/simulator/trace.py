@@ -23,6 +23,7 @@ from fairlead.simulator.traffic import Arrival, Sender, Traffic
 
 WAITING = 1 << 18
 """Requests that may wait for earlier ones that ended later; beyond it the earliest of them no longer waits."""
+MOST_MODELS = 10_000
 UP_TO_US = frozenset(
     {
         "model_not_found", "model_not_allowed", "rate_limit_exceeded", "insufficient_quota", "no_healthy_deployment",
@@ -47,6 +48,8 @@ class Trace:
         """By deployment."""
         self.callers: dict[Who, Tags] = {}
         """Whoever sent requests, in the order of their numbers, with the tags that all of their requests had."""
+        self.models: set[str] = set()
+        """What requests ask for; of more than MOST_MODELS not all."""
         self.prompts, self.answers = Sketch(), Sketch()
         """Tokens, as far as they are known."""
         self.unknown = self.gone = self.cached = 0
@@ -70,6 +73,8 @@ class Trace:
         self.longest = max(self.longest, record.duration)
         self.requests += 1
         self.gone += record.ended == "client_gone"
+        if len(self.models) < MOST_MODELS:
+            self.models.add(record.asked)
         who = (record.tenant, record.key)
         tags = self.callers.setdefault(who, record.tags)
         if tags != record.tags:
