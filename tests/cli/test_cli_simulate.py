@@ -198,6 +198,13 @@ def test_a_figure_that_is_asked_for_twice_is_told_once(capsys: pytest.CaptureFix
     assert names == ["FIGURE", "success_rate", "retry_rate"]
 
 
+def test_a_figure_that_nobody_has_is_not_told_as_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--demo", "--faults", "*:error=1", "--figures", "latency_ms.p99,retry_rate") == 0
+    latency, retries = capsys.readouterr().out.splitlines()[1:]
+    assert latency.split(maxsplit=1) == ["latency_ms.p99", "not known  nothing was answered"]
+    assert " to 0." in retries
+
+
 HERE = """
 providers: {here: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none, region: eu}}
 tenants: {acme: {}}

@@ -22,10 +22,10 @@ from fairlead.simulator.assumptions import of_settings
 from fairlead.simulator.compare import differences
 from fairlead.simulator.report import Comparison, Curve, Report, Run
 from fairlead.simulator.setting import Setting, SettingError
-from fairlead.simulator.slo import Target, judge
+from fairlead.simulator.slo import Target, is_known, judge
 from fairlead.simulator.slo import parse as parse_targets
 from fairlead.simulator.suggest import suggest
-from fairlead.simulator.summary import figure
+from fairlead.simulator.summary import Summary, figure
 from fairlead.simulator.sweep import Sweep, sweep
 from fairlead.simulator.sweep import parse as parse_sweep
 
@@ -121,10 +121,16 @@ def _print_figures(report: Report, names: Sequence[str]) -> None:
     rows = []
     for one in report.runs:
         for name in names:
-            found = figure(one.summary, name)
-            told = (name, f"{found.value:.5g}", f"{found.low:.5g} to {found.high:.5g}")
+            told = _figure(one.summary, name)
             rows.append((one.name, *told) if len(report.runs) > 1 else told)
     heads = ("FIGURE", "VALUE", "95 % CONFIDENCE")
     print_table(("RUN", *heads) if len(report.runs) > 1 else heads, rows)
     for target in report.targets:
         print(target.told)
+
+
+def _figure(summary: Summary, name: str) -> tuple[str, str, str]:
+    if not is_known(summary, name):
+        return name, "not known", "nothing was answered"
+    found = figure(summary, name)
+    return name, f"{found.value:.5g}", f"{found.low:.5g} to {found.high:.5g}"

@@ -3,8 +3,8 @@
 Coordinate descent from the present setting and a few others, with few requests first and with more for what looked best
 (successive halving: K. Jamieson and A. Talwalkar, "Non-stochastic best arm identification and hyperparameter
 optimization", 2016). Every simulation has the same requests and the same chance, so settings differ by what they do and
-hardly by luck. What looked best in the end is played once more, with chance that the search did not know. What is still better than
-the present setting then, and best of all, is suggested. The same input gives the same suggestion.
+hardly by luck. What looked best in the end is played once more, with chance that the search did not know. Of what is
+better than the present setting then too, the best is suggested. The same input gives the same suggestion.
 
 What is worth more: to meet the targets, or to come closer to them; then a lower cost per request that is answered. What
 is lost, the time to the first token and the nearness to the present setting decide between what costs about the same.
