@@ -26,9 +26,10 @@ from fairlead.simulator.slo import Target, is_known, judge
 from fairlead.simulator.slo import parse as parse_targets
 from fairlead.simulator.suggest import suggest
 from fairlead.simulator.summary import Summary, figure
-from fairlead.simulator.sweep import Sweep, sweep
+from fairlead.simulator.sweep import Sweep, sweep, written
 from fairlead.simulator.sweep import parse as parse_sweep
 
+Abouts = tuple[str, ...]
 SEARCH = 100
 """Parts of a search that progress is told in."""
 
@@ -72,6 +73,8 @@ def _report(args: argparse.Namespace, findings: Findings) -> Report:
     named = list(settings(args, findings, stage.recorded))
     for _, setting in named:
         stage.check(setting)
+        if varied is not None:
+            varied.settings(setting)
     report = Report(
         title=" and ".join(name for name, _ in named),
         assumed=of_settings([setting for _, setting in named], stage.trace),
@@ -118,15 +121,24 @@ def _with_runs(report: Report, runs: list[Run], targets: Sequence[Target]) -> Re
 
 def _print_figures(report: Report, names: Sequence[str]) -> None:
     """Only these figures, as they are: one line each."""
-    rows = []
-    for one in report.runs:
-        for name in names:
-            told = _figure(one.summary, name)
-            rows.append((one.name, *told) if len(report.runs) > 1 else told)
-    heads = ("FIGURE", "VALUE", "95 % CONFIDENCE")
-    print_table(("RUN", *heads) if len(report.runs) > 1 else heads, rows)
+    abouts, summaries = _about(report)
+    rows = [(*about, *_figure(one, name)) for about, one in summaries for name in names]
+    print_table((*abouts, "FIGURE", "VALUE", "95 % CONFIDENCE"), rows)
     for target in report.targets:
         print(target.told)
+
+
+def _about(report: Report) -> tuple[Abouts, list[tuple[Abouts, Summary]]]:
+    """What the summaries of a report are told apart by, and each with that."""
+    several = len(report.runs) + len(report.curves) > 1
+    runs = [((one.name,) if several else (), one.summary) for one in report.runs]
+    points = [
+        (((curve.name,) if several else ()) + (written(point.value, curve.unit),), point.summary)
+        for curve in report.curves
+        for point in curve.points
+    ]
+    varied = [curve.setting for curve in report.curves[:1]]
+    return ((*(["RUN"] if several else []), *varied)), [*runs, *points]
 
 
 def _figure(summary: Summary, name: str) -> tuple[str, str, str]:

@@ -5,13 +5,13 @@ meets them.
 """
 
 from collections.abc import Sequence
-from math import floor, inf, isfinite, log, log10
+from math import floor, isfinite, log, log10
 from typing import Literal
 
 import msgspec
 
 from fairlead.config.problems import did_you_mean
-from fairlead.config.units import parse_duration
+from fairlead.config.units import parse_duration, parse_number
 from fairlead.simulator.report import Judged
 from fairlead.simulator.setting import SettingError
 from fairlead.simulator.statistics import Interval
@@ -160,13 +160,12 @@ def _target(entry: str) -> Target:
 
 def _bound(aim: Aim, entry: str, text: str) -> float:
     try:
-        bound = parse_duration(text) * 1000.0 if aim.unit == "ms" else float(text)
+        bound = parse_duration(text) * 1000.0 if aim.unit == "ms" else parse_number(text)
     except ValueError as error:
-        what = error if aim.unit == "ms" else f"{text!r} is no number"
-        raise SettingError(f"the target {entry!r}: {what}") from None
-    if not 0.0 < bound < inf:
+        raise SettingError(f"the target {entry!r}: {error}") from None
+    if bound <= 0.0:
         raise SettingError(f"the target {entry!r}: no number of requests can show that; write a bound above 0")
     if aim.unit == "share" and bound >= 1.0:
-        way = "below 1, such as 0.999" if aim.at_least else "below 1, as a share: 1% is 0.01"
+        way = "below 1, such as 0.999" if aim.at_least else "below 1, as a share: 1% or 0.01"
         raise SettingError(f"the target {entry!r}: no number of requests can show that; write a bound {way}")
     return bound
