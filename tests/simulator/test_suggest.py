@@ -12,10 +12,8 @@ from fairlead.simulator.report import Suggestion
 from fairlead.simulator.setting import Setting
 from fairlead.simulator.simulate import simulate
 from fairlead.simulator.slo import parse
-from fairlead.simulator.statistics import Interval
 from fairlead.simulator.suggest import FEWEST, ROUNDS, suggest
-from fairlead.simulator.suggested import Check, sentences
-from fairlead.simulator.summary import Refusals, Summary
+from fairlead.simulator.summary import Summary
 
 NEVER = Retry(attempts=0, on=frozenset())
 CHEAP, DEAR = choice("openai/gpt", dollars="1"), choice("anthropic/claude", dollars="3")
@@ -187,30 +185,3 @@ def test_what_was_only_lucky_is_not_suggested() -> None:
         return msgspec.structs.replace(found, cost_per_1000=found.cost_per_1000.scaled(0.5)) if lucky else found
 
     assert not suggest(alone, parse("success=0.9"), simulated).changes
-
-
-@pytest.mark.parametrize(("factors", "said"), [((0.9, 0.9), "beyond"), ((0.9, 1.09), "within")])
-def test_how_sure_a_saving_is(factors: tuple[float, float], said: str) -> None:
-    """By turns, batches cost so many times as much as before."""
-    found = suggested(TWO, "success=0.95")
-    assert found.changes
-    before = [cost for cost in found.before.batches["cost_per_1000"] if cost is not None]
-    after = [cost * factors[number % 2] for number, cost in enumerate(before)]
-    cheaper = msgspec.structs.replace(found.before, batches=found.before.batches | {"cost_per_1000": after})
-    told = list(sentences(found, parse("success=0.95"), Check(seed=2, before=found.before, after=cheaper)))
-    assert "(--seed 2), they cost 0." in told[2]
-    assert told[2].endswith(f"a difference {said} chance")
-
-
-def test_requests_that_a_limit_refuses_are_told_where_no_setting_reaches_the_target() -> None:
-    found = suggested(TWO, "success=0.95")
-    limited = Refusals(sender="free", limit="100 tokens per minute", requests=480, share=Interval(0.96, 0.95, 0.97))
-    after = msgspec.structs.replace(found.after, refusal_rate=Interval(0.48, 0.47, 0.49), refusals=[limited])
-    missed = msgspec.structs.replace(found, reached=False, after=after)
-    check = Check(seed=2, before=found.before, after=found.after)
-    (told,) = [one for one in sentences(missed, parse("success=0.95"), check) if "are refused" in one]
-    assert told == (
-        "48 % of all requests are refused, which no retry, cooldown or weight can change: of those of 'free', 96 % by "
-        "100 tokens per minute"
-    )
-    assert not [one for one in sentences(missed, parse("ttft_p99=1ms"), check) if "are refused" in one]
