@@ -6,7 +6,7 @@ contacted.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -29,7 +29,6 @@ from fairlead.simulator.summary import Summary, figure
 from fairlead.simulator.sweep import Sweep, sweep, written
 from fairlead.simulator.sweep import parse as parse_sweep
 
-Abouts = tuple[str, ...]
 SEARCH = 100
 """Parts of a search that progress is told in."""
 
@@ -74,7 +73,7 @@ def _report(args: argparse.Namespace, findings: Findings) -> Report:
     for _, setting in named:
         stage.check(setting)
         if varied is not None:
-            varied.settings(setting)
+            varied.settings(setting)  # so that a value that cannot be is told now
     report = Report(
         title=" and ".join(name for name, _ in named),
         assumed=of_settings([setting for _, setting in named], stage.trace),
@@ -120,25 +119,21 @@ def _with_runs(report: Report, runs: list[Run], targets: Sequence[Target]) -> Re
 
 
 def _print_figures(report: Report, names: Sequence[str]) -> None:
-    """Only these figures, as they are: one line each."""
-    abouts, summaries = _about(report)
-    rows = [(*about, *_figure(one, name)) for about, one in summaries for name in names]
-    print_table((*abouts, "FIGURE", "VALUE", "95 % CONFIDENCE"), rows)
+    """Only these figures, as they are: one line each. Runs are named where there are several."""
+    first = 0 if len(report.runs) + len(report.curves) > 1 else 1
+    varied = (curve.setting for curve in report.curves[:1])
+    heads = ("RUN", *varied, "FIGURE", "VALUE", "95 % CONFIDENCE")
+    rows = [(*about, *_figure(found, name)) for about, found in _summaries(report) for name in names]
+    print_table(heads[first:], [row[first:] for row in rows])
     for target in report.targets:
         print(target.told)
 
 
-def _about(report: Report) -> tuple[Abouts, list[tuple[Abouts, Summary]]]:
-    """What the summaries of a report are told apart by, and each with that."""
-    several = len(report.runs) + len(report.curves) > 1
-    runs = [((one.name,) if several else (), one.summary) for one in report.runs]
-    points = [
-        (((curve.name,) if several else ()) + (written(point.value, curve.unit),), point.summary)
-        for curve in report.curves
-        for point in curve.points
-    ]
-    varied = [curve.setting for curve in report.curves[:1]]
-    return ((*(["RUN"] if several else []), *varied)), [*runs, *points]
+def _summaries(report: Report) -> Iterator[tuple[tuple[str, ...], Summary]]:
+    """Those of runs and of the points of curves, each with what it is of."""
+    yield from (((run.name,), run.summary) for run in report.runs)
+    for curve in report.curves:
+        yield from (((curve.name, written(one.value, curve.unit)), one.summary) for one in curve.points)
 
 
 def _figure(summary: Summary, name: str) -> tuple[str, str, str]:

@@ -84,7 +84,7 @@ def suggest(
     for part in ROUNDS:
         places = search.play(part, places)
     lasting = [place for place in places if search.holds(place)]
-    best = min(lasting, key=lambda place: search.worth(place, OTHER), default=present)
+    best = min(lasting, key=lambda place: (search.worth(place)[:2], search.worth(place, OTHER)), default=present)
     before, after = search.seen(present), search.seen(best)
     judged = judge(targets, after)
     changes = search.space.changes(best)
