@@ -47,11 +47,13 @@ def test_one_seed_is_one_result(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_a_scenario_does_not_say_the_demo_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenario = tmp_path / "scenario.yaml"
-    scenario.write_text("providers: {anthropic: {first_token: 100ms}}\n")
-    found = summary(capsys, "--demo", "--scenario", str(scenario))
-    failures = {one["name"]: one["failures"] for one in found["deployments"]}
-    assert failures["openai/gpt-4o-mini"]
-    assert not failures["anthropic/claude-haiku-4-5"]
+    scenario.write_text("providers: {anthropic: {capacity: 1000000}, openai: {faults: error=0}}\n")
+    found = summary(capsys, "--demo", "--scenario", str(scenario), "--faults", "openai:connect=0.9")
+    alone = summary(capsys, "--demo", "--faults", "openai:connect=0.9")
+    failures = [{one["name"]: one["failures"] for one in which["deployments"]} for which in (found, alone)]
+    assert failures[0] == failures[1]
+    assert failures[0]["anthropic/claude-haiku-4-5"]
+    assert found["first_token_ms"] == alone["first_token_ms"]
 
 
 @pytest.mark.parametrize(("slo", "status"), [("success=0.5", 0), ("success=0.99999", 1)])
@@ -70,6 +72,60 @@ def test_two_configurations_and_a_curve(capsys: pytest.CaptureFixture[str]) -> N
     assert [len(one["points"]) for one in found["curves"]] == [3, 3]
 
 
+def test_everyone_has_the_faults_of_everyone_beside_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """In `--faults` as in `--set`; of one fault, what is said of one alone has the word."""
+    everyone = ["--faults", "*:503=0.3,529=1%"]
+    own = ["--faults", "openai:429_plain=0.3", "--faults", "openai/gpt-4o-mini:529=0"]
+    found = summary(capsys, "--demo", *everyone, *own)
+    failures = {one["name"]: one["failures"] for one in found["deployments"]}
+    assert set(failures["openai/gpt-4o-mini"]) == {"rate_limited", "overloaded"}
+    assert set(failures["anthropic/claude-haiku-4-5"]) == {"overloaded"}
+    as_set = ["--faults", "*:503=0", "--set", "*.503=0.3", "--set", "openai.429_plain=0.3"]
+    as_faults = ["--faults", "*:503=0.3", "--faults", "openai:429_plain=0.3"]
+    names = ["success_rate", "attempts_per_request"]
+    first, second = (summary(capsys, "--demo", *args) for args in (as_set, as_faults))
+    assert [first[name] for name in names] == [second[name] for name in names]
+
+
+def test_numbers_as_people_write_them(capsys: pytest.CaptureFixture[str]) -> None:
+    typed = ["--requests", "1,000", "--rps", "0.1k", "--faults", "openai:429=5%", "--slo", "success=10%"]
+    plain = ["--requests", "1000", "--rps", "100", "--faults", "openai:429=0.05", "--slo", "success=0.1"]
+    for args in (typed, plain):
+        assert main(["simulate", "--demo", *args, "--figures", "success_rate,latency_ms.p99"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == lines[4:7]
+
+
+def test_a_rate_that_nobody_has_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text("traffic: {everyone: {rps: 5}}\n")
+    assert simulate("--demo", "--scenario", str(scenario), "--rps", "5") == 1
+    assert "rps=5 changes nothing: every load of the scenario has a rate of its own" in capsys.readouterr().err
+
+
+def test_the_figures_of_a_curve(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--demo", "--sweep", "backoff.base=50ms:150ms:50ms", "--figures", "success_rate,retry_rate") == 0
+    heads, *rows = capsys.readouterr().out.splitlines()
+    assert heads.split()[:3] == ["backoff.base", "FIGURE", "VALUE"]
+    assert [row.split()[:2] for row in rows] == [
+        [value, name] for value in ("50ms", "100ms", "150ms") for name in ("success_rate", "retry_rate")
+    ]
+
+
+def test_no_curve_is_played_before_the_values_of_all_are_known_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`there` alone has the deployment, whose other faults leave no room."""
+    for name, text in {"here": HERE, "there": THERE}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    both = ["--config", str(tmp_path / "here.yaml"), "--compare", str(tmp_path / "there.yaml")]
+    played: list[object] = []
+    monkeypatch.setattr("fairlead.cli.simulate.sweep", lambda *_, **__: played.append(1))
+    assert simulate(*both, "--faults", "there:503=0.5", "--sweep", "there.error=0:0.9:0.9") == 1
+    assert "there.error=0.9 is too much" in capsys.readouterr().err
+    assert not played
+
+
 def test_a_report_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "report.html"
     assert simulate("--demo", "--report", str(page)) == 0
@@ -86,8 +142,26 @@ def test_a_report_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--faults", "opnai:503=1"], "did you mean 'openai'?"),
         (["--faults", "openai"], "such as openai:503=0.05"),
         (["--faults", "openai:eror=1"], "did you mean 'error'?"),
-        (["--rps", "-1"], "--rps -1"),
-        (["--rps", "1e-300"], "--rps 1e-300"),
+        (["--rps", "-1"], "rps: '-1' is not a number from 1e-06 to 1e+06"),
+        (["--rps", "1e-30"], "rps: '1e-30' is not a number from 1e-06 to 1e+06"),
+        (["--rps", "many"], "rps: 'many' is not a number; write one such as"),
+        (["--requests", "0"], "--requests 0: write a whole number from 1 to 1000000000, such as 10k"),
+        (["--requests", "1.5"], "--requests 1.5: write a whole number"),
+        (["--requests", "10q"], "--requests 10q: write a whole number"),
+        (["--rps", "1", "--set", "rps=20"], "--rps 1 says nothing beside --set rps=20; leave one of them out"),
+        (["--rps", "1", "--sweep", "rps=1:2:1"], "--rps 1 says nothing beside --sweep rps=1:2:1"),
+        (
+            ["--set", "openai.429=0.5", "--set", "openai.429:2=0.6"],
+            "--set openai.429=0.5 says nothing beside --set openai.429:2=0.6",
+        ),
+        (
+            ["--set", "openai/gpt-4o-mini.error=0.1", "--sweep", "openai.error=0:0.5:0.1"],
+            "--set openai/gpt-4o-mini.error=0.1 says nothing beside --sweep openai.error=0:0.5:0.1",
+        ),
+        (["--faults", "openai:429=0.1,429=0.2"], "has two rates of '429'"),
+        (["--faults", "openai:429=0.1", "--faults", "openai:429=0.2"], "has two rates of '429'"),
+        (["--figures", " , "], "names none; write for example success_rate"),
+        (["--figures", "success_rate", "--suggest", "--slo", "success=0.5"], "leave --suggest out"),
         (["--config", "fairlead.yaml"], "leave --config out"),
         (["--suggest"], "--suggest needs a target"),
         (["--slo", " "], "--slo is empty; write for example success=0.999, or leave it out"),
@@ -98,6 +172,7 @@ def test_a_report_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--faults", "openai:"], "write what goes wrong, such as openai:503=0.05"),
         (["--faults", ""], "there is no provider or deployment ''"),
         (["--set", "rps=-3"], "rps: '-3' is not a number from 1e-06 to 1e+06"),
+        (["--set", ""], "'' is not NAME=VALUE"),
         (["--set", "rps=0"], "rps: '0' is not a number from 1e-06 to 1e+06"),
         (["--set", "*.error=0.1", "--sweep", "*.error=0:0.5:0.1"], "--set *.error=0.1 says nothing beside --sweep"),
         (
@@ -198,6 +273,13 @@ def test_a_figure_that_is_asked_for_twice_is_told_once(capsys: pytest.CaptureFix
     assert names == ["FIGURE", "success_rate", "retry_rate"]
 
 
+def test_a_figure_that_nobody_has_is_not_told_as_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--demo", "--faults", "*:error=1", "--figures", "latency_ms.p99,retry_rate") == 0
+    latency, retries = capsys.readouterr().out.splitlines()[1:]
+    assert latency.split(maxsplit=1) == ["latency_ms.p99", "not known  nothing was answered"]
+    assert " to 0." in retries
+
+
 HERE = """
 providers: {here: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none, region: eu}}
 tenants: {acme: {}}
@@ -235,6 +317,12 @@ def test_what_is_only_in_one_of_two_configurations_may_be_named(
     assert len({tuple(one["name"] for one in run["summary"]["senders"]) for run in without}) == 1
 
 
+WILD = """
+providers: {a: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none}}
+routes: [{model: "gpt-*", deployments: [a/*]}]
+"""
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> str:
     """Eight requests for a model that only a wildcard has."""
@@ -244,14 +332,29 @@ def journal(tmp_path: Path) -> str:
 
 def test_a_trace_needs_no_route_of_its_own(journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "wild.yaml"
-    file.write_text(
-        'providers: {a: {kind: openai, base_url: "http://127.0.0.1:1/v1", api_key: none}}\n'
-        'routes: [{model: "gpt-*", deployments: [a/*]}]\n'
-    )
+    file.write_text(WILD)
     assert main(["simulate", "--config", str(file), "--trace", journal, "--json"]) == 0
     (run,) = json.loads(capsys.readouterr().out)["runs"]
     assert run["summary"]["requests"] == 8
     assert run["summary"]["success_rate"]["value"] == 1.0
+
+
+def test_what_recorded_requests_ask_for_is_searched_through_wildcards(
+    journal: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "wild.yaml"
+    file.write_text(WILD)
+    args = ["--config", str(file), "--trace", journal, "--faults", "a:503=0.5", "--suggest", "--slo", "success=0.2"]
+    main(["simulate", *args, "--json"])
+    assert json.loads(capsys.readouterr().out)["suggestion"]["settings"] > 1
+
+
+def test_where_no_setting_reaches_the_target_it_says_how_close_one_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert simulate("--demo", "--faults", "*:error=1", "--suggest", "--slo", "success=0.9") == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "settings that were tried meets success=0.9; the present one comes closest" in out
+    assert "the success rate is 0 (0 to 0.0" in out
+    assert "and should be at least 0.9: missed by 0.9" in out
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from fairlead.config.units import (
     parse_boolean,
     parse_count,
     parse_duration,
+    parse_number,
     parse_size,
     parse_url,
     whole,
@@ -72,6 +73,31 @@ def test_counts(text: str, count: int) -> None:
 def test_what_is_no_count(text: str) -> None:
     with pytest.raises(ValueError, match="is not a count"):
         parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1000", 1000),
+        ("1,000", 1000),
+        ("12,345.5", 12345.5),
+        ("10k", 10_000),
+        ("1.5M", 1_500_000),
+        ("5%", 0.05),
+        ("7%", 0.07),
+        (" .5", 0.5),
+        ("-1", -1),
+        ("1e-6", 1e-6),
+    ],
+)
+def test_numbers_as_people_type_them(text: str, value: float) -> None:
+    assert parse_number(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "k", ".", "1,00", "1,0000", "nan", "inf", "1_000", "0x10", "5 percent", "10K"])
+def test_what_is_no_number(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a number; write one such as"):
+        parse_number(text)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +163,7 @@ def test_bounds_hold() -> None:
         parse_duration,
         parse_size,
         parse_count,
+        parse_number,
         parse_address,
         parse_boolean,
         parse_url,

@@ -24,7 +24,7 @@ def entries(draw: st.DrawFn) -> tuple[str, Struck]:
     return f"slow={rate}{written}", Struck("slow", FAULTS["slow"], rate, times or SLOWER)
 
 
-@given(st.lists(entries(), max_size=3), st.sampled_from([",", ", ", " ,\t"]))
+@given(st.lists(entries(), max_size=3, unique_by=lambda entry: entry[1].name), st.sampled_from([",", ", ", " ,\t"]))
 def test_what_is_written_is_what_is_meant(written: list[tuple[str, Struck]], comma: str) -> None:
     assert parse(comma.join(text for text, _ in written)) == tuple(struck for _, struck in written)
 
@@ -32,6 +32,10 @@ def test_what_is_written_is_what_is_meant(written: list[tuple[str, Struck]], com
 def test_every_fault_is_a_kind_of_failure_or_has_none_to_be() -> None:
     for name, one in FAULTS.items():
         assert (one.kind in KINDS) or one.stage == "slowness", name
+
+
+def test_rates_may_be_percentages() -> None:
+    assert parse("429=5%,slow=0.5%x4") == parse("429=0.05,slow=0.005x4")
 
 
 def test_seconds_are_the_providers_retry_after() -> None:
@@ -51,9 +55,10 @@ def test_seconds_are_the_providers_retry_after() -> None:
         ("429:soon=0.1", "the seconds of '429:soon' is 'soon', which is no number"),
         ("429:-1=0.1", "the seconds of '429:-1' is -1; it is 0 or more, and below 1e9"),
         ("429=often", "the rate of '429' is 'often', which is no number"),
-        ("429=nan", "the rate of '429' is nan; it is a share of all attempts, so from 0 to 1"),
-        ("429=-0.1", "the rate of '429' is -0.1; it is a share of all attempts, so from 0 to 1"),
-        ("429=5", "the rate of '429' is 5; it is a share of all attempts, so from 0 to 1"),
+        ("429=nan", "the rate of '429' is 'nan', which is no number"),
+        ("429=-0.1", "the rate of '429' is -0.1; it is a share of all attempts, so from 0 to 1, or up to 100%"),
+        ("429=5", "the rate of '429' is 5; it is a share of all attempts, so from 0 to 1, or up to 100%"),
+        ("429=0.1,503=0.1,429=0.2", "'429=0.1,503=0.1,429=0.2' has two rates of '429'; write one"),
         ("429=0.1x3", "'429=0.1x3': only 'slow' takes a factor"),
         ("slow=0.1x", "the factor of 'slow' is '', which is no number"),
         ("slow=0.1x0.5", "the factor of 'slow' is 0.5; it is 1 or more, and below 1e9"),

@@ -6,7 +6,7 @@ from tests.simulator.settings import choice, route, setting
 
 from fairlead.canonical.routing import Choice
 from fairlead.simulator.faults import Struck, parse
-from fairlead.simulator.knobs import ROUTE_KNOBS, assigned, value_of, with_knob
+from fairlead.simulator.knobs import ROUTE_KNOBS, assigned, covers, value_of, with_knob
 from fairlead.simulator.scenario import Load, Provider, Scenario
 from fairlead.simulator.setting import Setting, SettingError
 
@@ -61,6 +61,7 @@ def test_a_route_before_it_means_that_route_only() -> None:
 
 def test_the_rate_of_requests() -> None:
     assert with_knob(BOTH, "rps", "7.5").rps == 7.5
+    assert with_knob(BOTH, "rps", "1,500").rps == with_knob(BOTH, "rps", "1.5k").rps == 1500
 
 
 def test_a_rate_that_nobody_has_changes_nothing_and_is_refused() -> None:
@@ -111,6 +112,26 @@ def test_a_fault_joins_those_of_the_scenario() -> None:
     assert faults(with_knob(plain, "*.error", "0.4"), "openai") == {"cut": 0.1, "error": 0.4}
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "covered"),
+    [
+        ("retry.attempts", "chat:retry.attempts", True),
+        ("chat:retry.attempts", "retry.attempts", False),
+        ("*.error", "a/one.error", True),
+        ("a.error", "a/one.error", True),
+        ("a.error", "ab.error", False),
+        ("a/one.error", "a.error", False),
+        ("a.429", "a.429:2", True),
+        ("a.429:0.5", "a/one:7b.429", True),
+        ("a.error", "a.503", False),
+        ("weight.a/one", "chat:weight.a/one", True),
+        ("rps", "rps", True),
+    ],
+)
+def test_what_covers_another(name: str, other: str, covered: bool) -> None:
+    assert covers(name, other) is covered
+
+
 def test_a_fault_can_be_taken_away() -> None:
     assert with_knob(BOTH, "*.429", "0").faults["*"] == (Struck("429", parse("429=0")[0].fault, 0.0),)
 
@@ -135,7 +156,8 @@ def test_a_fault_can_be_taken_away() -> None:
         ("openai.error", "1.2", "from 0 to 1"),
         ("openai.error", "-0.1", "from 0 to 1"),
         ("openai.error", "", "no number"),
-        ("openai.error", "0.8", "the other faults of 'openai' strike 0.3"),
+        ("openai.error", "0.8", "openai.error=0.8 is too much: the other faults of 'openai' strike 0.3"),
+        ("*.error", "0.75", "[*].error=0.75 is too much: the other faults of '[*]' strike 0.2|'openai' strike 0.3"),
         ("openai.error", "0.1,503=0.1", "not one rate"),
         ("openai.error:2", "0.1", "only 429 and 503"),
         ("openai.error", "0.1x4", "only 'slow' takes a factor"),

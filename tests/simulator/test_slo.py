@@ -15,6 +15,11 @@ from fairlead.simulator.summary import FIGURES, Summary
 FOUND = simulate(setting(route(choice("openai/gpt")), requests=200, openai="error=0.1"))
 
 
+def target(text: str) -> Target:
+    (only,) = parse(text)
+    return only
+
+
 def with_rate(success: Interval) -> Summary:
     return msgspec.structs.replace(FOUND, success_rate=success)
 
@@ -37,6 +42,16 @@ def test_targets_as_people_write_them() -> None:
     assert ",".join(map(str, parse("success=0.999,ttft_p99=800ms"))) == "success=0.999,ttft_p99=800ms"
 
 
+@pytest.mark.parametrize("text", ["success=0.9999995", "ttft_p99=1234567ms", "cost=0.1234567", "latency_mean=90m"])
+def test_a_target_is_told_as_it_was_written(text: str) -> None:
+    assert str(parse(text)[0]) == text
+
+
+def test_a_share_near_1_has_as_many_digits_as_it_takes() -> None:
+    (judged,) = judge(parse("success=0.9999995"), with_rate(Interval(0.9999991, 0.99987, 1.0)))
+    assert "is 0.9999991 (0.99987 to 1), and should be at least 0.9999995: missed by 4e-07" in judged.told
+
+
 def test_there_is_a_target_for_every_figure() -> None:
     assert {aim.figure for aim in AIMS.values()} == set(FIGURES)
 
@@ -49,14 +64,14 @@ def test_there_is_a_target_for_every_figure() -> None:
         ("sucess=0.9", "did you mean 'success'"),
         ("moon=0.9", "known here: success"),
         ("success=0.9,success=0.99", "two targets for 'success'"),
-        ("success=high", "'high' is no number"),
+        ("success=high", "'high' is not a number"),
         ("success=1", "no number of requests can show that; write a bound below 1"),
         ("success=99.9", "below 1"),
-        ("success=nan", "above 0"),
+        ("success=nan", "'nan' is not a number"),
         ("refusals=0", "above 0"),
-        ("refusals=2", "1% is 0.01"),
+        ("refusals=2", "1% or 0.01"),
         ("cost=-1", "above 0"),
-        ("cost=inf", "above 0"),
+        ("cost=inf", "'inf' is not a number"),
         ("ttft_p99=800", "'800' is not a duration"),
         ("ttft_p99=0ms", "above 0"),
     ],
@@ -88,7 +103,11 @@ def test_a_success_rate_counts_by_the_low_end(rate: Interval, met: bool, missing
         (Interval(700, 600, 800), True, "is 700ms (600ms to 800ms), and should be at most 800ms: met"),
         (Interval(700, 600, 900), False, "perhaps met, but its interval is 100ms beyond"),
         (Interval(1250, 1100, 1400), False, "is 1.25s (1.1s to 1.4s), and should be at most 800ms: missed by 450ms"),
-        (Interval(0, 0, inf), False, "perhaps met"),
+        (
+            Interval(700, 0, inf),
+            False,
+            "is 700ms (of too few answers to know how sure that is), and should be at most 800ms: perhaps",
+        ),
     ],
 )
 def test_a_latency_counts_by_the_high_end(p99: Interval, met: bool, said: str) -> None:
@@ -97,12 +116,20 @@ def test_a_latency_counts_by_the_high_end(p99: Interval, met: bool, said: str) -
     assert said in judged.told
 
 
+def test_a_latency_of_nobody_is_not_known() -> None:
+    silent = msgspec.structs.replace(with_p99(Interval(0, 0, inf)), success_rate=Interval(0, 0, 0.01))
+    (judged,) = judge(parse("ttft_p99=800ms"), silent)
+    assert not judged.met
+    words = "the p99 of the time to the first token is not known, for nothing was answered"
+    assert judged.told == f"{words}, and should be at most 800ms: missed"
+
+
 def test_a_shortfall_compares_failures_as_ratios() -> None:
     found = with_rate(Interval(0.98, 0.96, 1.0))
-    assert shortfall(Target(name="success", bound=0.99), found) == pytest.approx(log(4))
-    assert shortfall(Target(name="success", bound=0.99), found, 0.0) == pytest.approx(log(2))
-    assert shortfall(Target(name="success", bound=0.99), found, 0.5) == pytest.approx(log(3))
-    assert shortfall(Target(name="success", bound=0.95), found) == 0.0
-    assert shortfall(Target(name="ttft_p99", bound=800), with_p99(Interval(900, 0, 1600))) == pytest.approx(log(2))
-    assert shortfall(Target(name="ttft_p99", bound=800), with_p99(Interval(0, 0, inf))) == inf
-    assert shortfall(Target(name="ttft_p99", bound=800), with_p99(Interval(0, 0, inf)), 0.0) == 0.0
+    assert shortfall(target("success=0.99"), found) == pytest.approx(log(4))
+    assert shortfall(target("success=0.99"), found, 0.0) == pytest.approx(log(2))
+    assert shortfall(target("success=0.99"), found, 0.5) == pytest.approx(log(3))
+    assert shortfall(target("success=0.95"), found) == 0.0
+    assert shortfall(target("ttft_p99=800ms"), with_p99(Interval(900, 0, 1600))) == pytest.approx(log(2))
+    assert shortfall(target("ttft_p99=800ms"), with_p99(Interval(0, 0, inf))) == inf
+    assert shortfall(target("ttft_p99=800ms"), with_p99(Interval(0, 0, inf)), 0.0) == 0.0

@@ -92,6 +92,17 @@ def test_backoff_that_never_acts_makes_no_other_place(attempts: float, same: boo
     assert (effective(present) == effective(other)) is same
 
 
+def test_of_recorded_requests_the_routes_that_serve_them_are_varied() -> None:
+    """A wildcard among them, and no route that nobody asks for."""
+    asked, idle, served = (
+        THREE.snapshot.routes[0],
+        route(choice("a/x"), model="idle"),
+        route(choice("a/*"), model="g-*"),
+    )
+    where = space(setting(asked, idle, served), {"chat", "g-4", "unknown"})
+    assert {name.partition(":")[0] for name in where.present} == {"chat", "g-*"}
+
+
 def test_lines_are_what_the_configuration_takes() -> None:
     routes = (route(choice("a/x"), choice("b/llama3:8b")), route(choice("a/x"), model="*", retry=Retry(attempts=2)))
     text = "\n".join(

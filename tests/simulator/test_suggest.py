@@ -146,7 +146,7 @@ def test_no_more_simulations_than_the_rounds_have_and_the_same_each_time() -> No
     counting, heard = Counting(), list[float]()
     present = msgspec.structs.replace(TWO, requests=2 * FEWEST, rps=200.0)
     found = suggest(present, parse("success=0.95"), counting, tell=heard.append)
-    # The places that a round begins with are looked at in any case.
+    # The places that a round begins with are looked at in any case, and the last ones once more.
     assert len(counting.settings) <= sum(part.simulations + part.kept + 1 for part in ROUNDS)
     assert heard == sorted(heard)
     assert heard[-1] <= 1
@@ -165,3 +165,23 @@ def test_what_a_suggestion_makes_worse_is_named() -> None:
     (worse,) = [told for told in found.told if told.startswith("what gets worse by more than chance: ")]
     assert "the success rate (from 0.9" in worse
     assert "the time to the first token" not in worse
+
+
+def test_retries_are_told_by_all_that_they_cost() -> None:
+    alone = setting(route(CHEAP, retry=Retry(attempts=0, budget=BOUNDLESS)), requests=2000, openai="error=0.3")
+    found = suggested(alone, "success=0.98")
+    (worse,) = [told for told in found.told if told.startswith("what gets worse by more than chance: ")]
+    assert "the attempts per request (from 1 to 1." in worse
+    assert "the mean of the latency that failed attempts add" in worse
+
+
+def test_what_was_only_lucky_is_not_suggested() -> None:
+    """With the chance of the search three retries seem to cost half; with any other they cost what they cost."""
+    alone = setting(route(CHEAP, retry=Retry(attempts=0, budget=BOUNDLESS)), requests=1000, openai="error=0.01")
+
+    def simulated(asked: Setting) -> Summary:
+        found = simulate(asked)
+        lucky = asked.seed == alone.seed and asked.snapshot.routes[0].retry.attempts == 3
+        return msgspec.structs.replace(found, cost_per_1000=found.cost_per_1000.scaled(0.5)) if lucky else found
+
+    assert not suggest(alone, parse("success=0.9"), simulated).changes

@@ -6,7 +6,7 @@ contacted.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -22,11 +22,11 @@ from fairlead.simulator.assumptions import of_settings
 from fairlead.simulator.compare import differences
 from fairlead.simulator.report import Comparison, Curve, Report, Run
 from fairlead.simulator.setting import Setting, SettingError
-from fairlead.simulator.slo import Target, judge
+from fairlead.simulator.slo import Target, is_known, judge
 from fairlead.simulator.slo import parse as parse_targets
 from fairlead.simulator.suggest import suggest
-from fairlead.simulator.summary import figure
-from fairlead.simulator.sweep import Sweep, sweep
+from fairlead.simulator.summary import Summary, figure
+from fairlead.simulator.sweep import Sweep, sweep, written
 from fairlead.simulator.sweep import parse as parse_sweep
 
 SEARCH = 100
@@ -72,6 +72,8 @@ def _report(args: argparse.Namespace, findings: Findings) -> Report:
     named = list(settings(args, findings, stage.recorded))
     for _, setting in named:
         stage.check(setting)
+        if varied is not None:
+            varied.settings(setting)  # so that a value that cannot be is told now
     report = Report(
         title=" and ".join(name for name, _ in named),
         assumed=of_settings([setting for _, setting in named], stage.trace),
@@ -95,7 +97,13 @@ def _curve(stage: Stage, varied: Sweep, name: str, setting: Setting) -> Curve:
 
 def _with_suggestion(report: Report, stage: Stage, setting: Setting, targets: Sequence[Target]) -> Report:
     with Progress(SEARCH, "parts") as progress:
-        found = suggest(setting, targets, stage.play, tell=lambda share: progress.tell(int(share * SEARCH)))
+        found = suggest(
+            setting,
+            targets,
+            stage.play,
+            asked=stage.trace.models if stage.trace else (),
+            tell=lambda share: progress.tell(int(share * SEARCH)),
+        )
     return msgspec.structs.replace(report, suggestion=found, targets=found.targets_after)
 
 
@@ -111,14 +119,25 @@ def _with_runs(report: Report, runs: list[Run], targets: Sequence[Target]) -> Re
 
 
 def _print_figures(report: Report, names: Sequence[str]) -> None:
-    """Only these figures, as they are: one line each."""
-    rows = []
-    for one in report.runs:
-        for name in names:
-            found = figure(one.summary, name)
-            told = (name, f"{found.value:.5g}", f"{found.low:.5g} to {found.high:.5g}")
-            rows.append((one.name, *told) if len(report.runs) > 1 else told)
-    heads = ("FIGURE", "VALUE", "95 % CONFIDENCE")
-    print_table(("RUN", *heads) if len(report.runs) > 1 else heads, rows)
+    """Only these figures, as they are: one line each. Runs are named where there are several."""
+    first = 0 if len(report.runs) + len(report.curves) > 1 else 1
+    varied = (curve.setting for curve in report.curves[:1])
+    heads = ("RUN", *varied, "FIGURE", "VALUE", "95 % CONFIDENCE")
+    rows = [(*about, *_figure(found, name)) for about, found in _summaries(report) for name in names]
+    print_table(heads[first:], [row[first:] for row in rows])
     for target in report.targets:
         print(target.told)
+
+
+def _summaries(report: Report) -> Iterator[tuple[tuple[str, ...], Summary]]:
+    """Those of runs and of the points of curves, each with what it is of."""
+    yield from (((run.name,), run.summary) for run in report.runs)
+    for curve in report.curves:
+        yield from (((curve.name, written(one.value, curve.unit)), one.summary) for one in curve.points)
+
+
+def _figure(summary: Summary, name: str) -> tuple[str, str, str]:
+    if not is_known(summary, name):
+        return name, "not known", "nothing was answered"
+    found = figure(summary, name)
+    return name, f"{found.value:.5g}", f"{found.low:.5g} to {found.high:.5g}"

@@ -23,8 +23,10 @@ def simulate(parser: argparse.ArgumentParser) -> None:
         help="another value for what the configuration says, such as retry.attempts=0; may be repeated",
     )
     parser.add_argument("--trace", metavar="JOURNAL", help="recorded requests instead of made-up ones")
-    parser.add_argument("--requests", metavar="N", type=int, help="how many; default: 100000, or all of --trace")
-    parser.add_argument("--rps", metavar="R", type=float, help="requests per second of all senders; default: 50")
+    parser.add_argument("--requests", metavar="N", help="how many, such as 10k; default: 100000, or all of --trace")
+    parser.add_argument(
+        "--rps", metavar="R", help="requests per second of everyone without a rate of their own; default: 50"
+    )
     parser.add_argument("--seed", metavar="S", type=int, default=1, help="of all chance; default: 1")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--sweep", metavar="NAME=FROM:TO:STEP", help="a curve, such as openai.error=0:0.5:0.05")

@@ -4,13 +4,14 @@ import argparse
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from fairlead.canonical.routing import Snapshot
+from fairlead.cli import simulate_flags
 from fairlead.cli.output import print_problems
 from fairlead.cli.stores import UnusableError
 from fairlead.config.bind import bind_as
@@ -21,10 +22,9 @@ from fairlead.fakes import demo
 from fairlead.simulator.faults import Struck, parse
 from fairlead.simulator.knobs import assigned, with_knob
 from fairlead.simulator.scenario import Provider, Scenario, Time
-from fairlead.simulator.setting import EVERYONE, Setting, SettingError, names_of
+from fairlead.simulator.setting import EVERYONE, Setting, SettingError, deployments_of, names_of
 
 REQUESTS = 100_000
-RPS = 50.0
 A_MONDAY = 1_767_571_200.0
 """5 January 2026, where no price tells when it holds."""
 RECORDED = {"traffic": "who asks for what", "hour": "when requests come"}
@@ -40,7 +40,8 @@ def settings(args: argparse.Namespace, findings: Findings, recorded: int | None)
     if recorded is not None:
         _refuse_traffic(scenario)
     snapshots = tuple(_snapshots(args))
-    faults = _faults(args.faults, frozenset().union(*map(names_of, snapshots)))
+    faults = _faults(args.faults, snapshots)
+    requests = _requests(simulate_flags.requests(args), recorded)
     names = [args.config or ("the demo" if args.demo else "fairlead.yaml"), args.compare]
     for name, snapshot in zip(names, snapshots, strict=False):
         setting = Setting(
@@ -48,12 +49,11 @@ def settings(args: argparse.Namespace, findings: Findings, recorded: int | None)
             scenario=scenario,
             faults=faults,
             compared=snapshots,
-            requests=_requests(args.requests, recorded),
-            rps=args.rps or RPS,
+            requests=requests,
             seed=args.seed,
             begins=_begins(snapshots),
         )
-        for text in args.set:
+        for text in simulate_flags.varied(args):
             setting = with_knob(setting, *assigned(text))
         yield name, setting
 
@@ -98,8 +98,18 @@ def _scenario(args: argparse.Namespace, findings: Findings) -> Scenario:
         print_problems(findings.in_order())
         raise UnusableError(f"nothing is simulated: {args.scenario} has errors")
     if args.demo:  # what the file does not say of a provider, its fake does
-        return msgspec.structs.replace(scenario, providers={**_of_fakes().providers, **scenario.providers})
+        return msgspec.structs.replace(scenario, providers=_completed(scenario.providers, _of_fakes().providers))
     return scenario
+
+
+def _completed(said: Mapping[str, Provider], others: Mapping[str, Provider]) -> dict[str, Provider]:
+    """What is said of providers, and what is not, key by key, as the others have it."""
+    given = {
+        name: {key: value for key, value in msgspec.structs.asdict(one).items() if value is not None}
+        for name, one in said.items()
+    }
+    completed = {name: msgspec.structs.replace(one, **given.get(name, {})) for name, one in others.items()}
+    return {**said, **completed}
 
 
 def _of_fakes() -> Scenario:
@@ -122,16 +132,29 @@ def _refuse_traffic(scenario: Scenario) -> None:
             raise SettingError(f"--trace says {what}; leave {name!r} out of the scenario, or --trace", name)
 
 
-def _faults(given: Sequence[str], names: frozenset[str]) -> dict[str, tuple[Struck, ...]]:
+def _faults(given: Sequence[str], snapshots: Sequence[Snapshot]) -> dict[str, tuple[Struck, ...]]:
     """`PROVIDER:FAULTS`, by provider. A deployment's name may have colons of its own."""
+    names = frozenset().union(*map(names_of, snapshots))
+    texts: dict[str, str] = {}
     found: dict[str, tuple[Struck, ...]] = {}
     for text in given:
         name, told = _struck(text, names)
+        texts[name] = f"{texts[name]},{told}" if name in texts else told
         try:
-            found[name] = (*found.get(name, ()), *parse(told))
+            found[name] = parse(texts[name])
         except ValueError as error:
             raise UnusableError(f"--faults {text}: {error}") from None
-    return found
+    providers = {one.name: one.provider for snapshot in snapshots for one in deployments_of(snapshot).values()}
+    return {name: _with_wider(found, (EVERYONE, providers.get(name, ""), name)) for name in found}
+
+
+def _with_wider(found: Mapping[str, tuple[Struck, ...]], places: Sequence[str]) -> tuple[Struck, ...]:
+    """What is said of whoever is in all of the places. The narrowest comes last, and of one fault it has the word."""
+    struck: tuple[Struck, ...] = ()
+    for faults in (found.get(place, ()) for place in dict.fromkeys(places)):
+        own = {one.plain for one in faults}
+        struck = (*(one for one in struck if one.plain not in own), *faults)
+    return struck
 
 
 def _struck(text: str, names: frozenset[str]) -> tuple[str, str]:

@@ -19,6 +19,10 @@ _COUNTS = {"G": 1_000_000_000, "M": 1_000_000, "k": 1_000, "": 1}
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|mo|m|h|d|w)", re.ASCII)
 _SIZE = re.compile(r"(\d{1,12})(B|kB|MB|GB|KiB|MiB|GiB)?", re.ASCII)
 _COUNT = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kMG]?)", re.ASCII)
+_TYPED = re.compile(
+    r"([+-]?(?:\d{1,3}(?:,\d{3}){1,4}|\d{0,15}))((?:\.\d{1,15})?)(?:[eE]([+-]?\d{1,2}))?([kMG%]?)", re.ASCII
+)
+_POWERS = {"": 0, "k": 3, "M": 6, "G": 9, "%": -2}
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _URL = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?(?:/[!-\"$->@-~]*)?")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})", re.ASCII)
@@ -83,6 +87,15 @@ def parse_count(text: str) -> int:
     if match is None or not value.is_integer():
         raise ValueError(f"{shown(text)} is not a count; write a whole number, or one with k or M: 500, 20k, 1M")
     return int(value)
+
+
+def parse_number(text: str) -> float:
+    """A number as people type it on a command line: `1000`, `1,000`, `10k`, `0.05`, `5%` or `1e-6`."""
+    match = _TYPED.fullmatch(text.strip())
+    if match is None or not any(letter.isdigit() for letter in match[1] + match[2]):
+        raise ValueError(f"{shown(text)} is not a number; write one such as 0.05, 5%, 1000, 1,000 or 10k")
+    whole_part, fraction, power, unit = match.groups()
+    return float(f"{whole_part.replace(',', '')}{fraction}e{int(power or 0) + _POWERS[unit]}")
 
 
 def format_count(count: int) -> str:

@@ -4,12 +4,14 @@ Each fault is what the gateway makes of it: a kind of failure. A test plays ever
 It must not know when a fault strikes.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from fairlead.config.problems import did_you_mean
+from fairlead.config.units import parse_number
 
 Stage = Literal["refusal", "silence", "break", "slowness"]
 """A refusal comes quickly; after silence the gateway gives up; a break is in the middle of the answer."""
@@ -31,6 +33,11 @@ class Struck(msgspec.Struct, frozen=True):
     fault: Fault
     rate: float
     times: float = 1.0
+
+    @property
+    def plain(self) -> str:
+        """Its name without the seconds of Retry-After."""
+        return self.name.partition(":")[0]
 
 
 FAULTS = {
@@ -54,7 +61,7 @@ FAULTS = {
 """`error` is a failure of any kind at a provider, for who does not care which."""
 Bounds = tuple[float, float, str]
 """The least and the most that a number may be, and both in words."""
-A_SHARE: Bounds = (0.0, 1.0, "a share of all attempts, so from 0 to 1")
+A_SHARE: Bounds = (0.0, 1.0, "a share of all attempts, so from 0 to 1, or up to 100%")
 SECONDS: Bounds = (0.0, 1e9, "0 or more, and below 1e9")
 SLOWNESS: Bounds = (1.0, 1e9, "1 or more, and below 1e9")
 SLOWER = 8.0
@@ -78,6 +85,9 @@ def fault(name: str) -> Fault:
 def parse(text: str) -> tuple[Struck, ...]:
     """`NAME[:SECONDS]=RATE[xTIMES]`, by commas. Raises ValueError with the entry that cannot be."""
     struck = tuple(_struck(entry.strip()) for entry in text.split(",") if entry.strip())
+    twice = [name for name, times in Counter(one.name for one in struck).items() if times > 1]
+    if twice:
+        raise ValueError(f"{text!r} has two rates of {twice[0]!r}; write one")
     add_up(struck, f"the rates of {text!r}")
     return struck
 
@@ -108,7 +118,7 @@ def _struck(entry: str) -> Struck:
 def _number(text: str, what: str, bounds: Bounds) -> float:
     least, most, told = bounds
     try:
-        number = float(text)
+        number = parse_number(text)
     except ValueError:
         raise ValueError(f"{what} is {text!r}, which is no number") from None
     if not least <= number <= most:

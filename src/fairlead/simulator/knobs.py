@@ -4,6 +4,7 @@ A name and a text make one setting of another; what a value may be is what `fair
 a setting is varied.
 """
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -14,7 +15,7 @@ from fairlead.canonical.routing import Route
 from fairlead.config import model
 from fairlead.config.problems import did_you_mean
 from fairlead.config.shape import record_of
-from fairlead.config.units import Unit, number
+from fairlead.config.units import Unit, parse_number
 from fairlead.simulator.faults import FAULTS, Struck, fault, parse
 from fairlead.simulator.setting import EVERYONE, Setting, SettingError, deployments_of, names_of
 
@@ -38,6 +39,8 @@ WEIGHING = frozenset({"weighted", "least_busy", "sticky"})
 """The strategies to which weights say something."""
 _COMPILED = {"timeout": "timeouts", "for": "duration"}
 """What a compiled route calls otherwise than the file."""
+_FAULT = re.compile(rf"(.+)\.({'|'.join(FAULTS)})(?::[\d.]+)?", re.ASCII)
+"""Whom a fault strikes, and which: without its Retry-After."""
 
 
 def assigned(text: str) -> tuple[str, str]:
@@ -72,9 +75,14 @@ def with_knob(setting: Setting, name: str, text: str) -> Setting:
 
 
 def covers(name: str, other: str) -> bool:
-    """Whether whatever `other` varies is varied by `name` as well: `retry.attempts` covers `chat:retry.attempts`."""
-    everywhere = name.removeprefix(EVERYONE) if name.startswith(f"{EVERYONE}.") else f":{name}"
-    return other == name or other.endswith(everywhere)
+    """Whether whatever `other` varies is varied by `name` as well: `retry.attempts` covers `chat:retry.attempts`, and
+    `openai.429` covers `openai/gpt.429:2`.
+    """
+    wide, narrow = _FAULT.fullmatch(name), _FAULT.fullmatch(other)
+    if wide is None or narrow is None:
+        return other == name or other.endswith(f":{name}")
+    (target, what), (place, also) = wide.groups(), narrow.groups()
+    return what == also and (target in {EVERYONE, place} or place.startswith(f"{target}/"))
 
 
 def value_of(route: Route, knob: str) -> float:
@@ -102,7 +110,13 @@ def _with_rate(setting: Setting, name: str, text: str) -> Setting | None:
     loads = setting.scenario.traffic
     if loads and all(load.rps is not None for load in loads.values()):
         raise SettingError(f"rps={text} changes nothing: every load of the scenario has a rate of its own")
-    return msgspec.structs.replace(setting, rps=_read(number(LEAST_RPS, MOST_RPS), name, text))
+    try:
+        rps = parse_number(text)
+    except ValueError as error:
+        raise SettingError(f"{name}: {error}") from None
+    if not LEAST_RPS <= rps <= MOST_RPS:
+        raise SettingError(f"{name}: {text!r} is not a number from {LEAST_RPS:g} to {MOST_RPS:g}")
+    return msgspec.structs.replace(setting, rps=rps)
 
 
 def _with_route_knob(setting: Setting, name: str, text: str) -> Setting | None:
@@ -150,24 +164,15 @@ def _with_fault(setting: Setting, name: str, text: str) -> Setting | None:
         raise SettingError(f"{name}: {text!r} is not one rate")
     faults = dict(setting.faults)
     for place in (target, *_narrower(setting, target)):
-        faults[place] = _added(_present(setting, place), struck, place)
+        others = [one for one in _present(setting, place) if one.plain != struck.plain]
+        rest = sum(one.rate for one in others)
+        if rest + struck.rate > 1.0 + 1e-9:
+            raise SettingError(
+                f"{name}={text} is too much: the other faults of {place!r} strike {rest:g} of its attempts, and all "
+                "together at most 1"
+            )
+        faults[place] = (*others, struck)
     return msgspec.structs.replace(setting, faults=faults)
-
-
-def _added(faults: tuple[Struck, ...], struck: Struck, place: str) -> tuple[Struck, ...]:
-    """The fault among the others; of the same name there is only one, whatever its Retry-After."""
-    others = [one for one in faults if _plain(one.name) != _plain(struck.name)]
-    rest = sum(one.rate for one in others)
-    if rest + struck.rate > 1.0 + 1e-9:
-        raise SettingError(
-            f"{place}.{struck.name}={struck.rate:g} is too much: the other faults of {place!r} strike {rest:g} of its "
-            "attempts, and all together at most 1"
-        )
-    return (*others, struck)
-
-
-def _plain(fault_name: str) -> str:
-    return fault_name.partition(":")[0]
 
 
 def _narrower(setting: Setting, target: str) -> list[str]:

@@ -5,13 +5,13 @@ meets them.
 """
 
 from collections.abc import Sequence
-from math import inf, log
+from math import floor, isfinite, log, log10
 from typing import Literal
 
 import msgspec
 
 from fairlead.config.problems import did_you_mean
-from fairlead.config.units import parse_duration
+from fairlead.config.units import parse_duration, parse_number
 from fairlead.simulator.report import Judged
 from fairlead.simulator.setting import SettingError
 from fairlead.simulator.statistics import Interval
@@ -56,13 +56,20 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """One of AIMS."""
     bound: float
+    written: str
+    """The bound as people wrote it."""
 
     @property
     def aim(self) -> Aim:
         return AIMS[self.name]
 
+    @property
+    def allowed(self) -> float:
+        """How much there may be of what is bad: of a success rate, the failures."""
+        return 1.0 - self.bound if self.aim.at_least else self.bound
+
     def __str__(self) -> str:
-        return f"{self.name}={shown(self.bound, self.aim.unit)}"
+        return f"{self.name}={self.written}"
 
 
 def parse(text: str) -> tuple[Target, ...]:
@@ -78,7 +85,7 @@ def parse(text: str) -> tuple[Target, ...]:
 
 def judge(targets: Sequence[Target], summary: Summary, run: str = "") -> list[Judged]:
     """Each target, whether it is met and by how much it is not. `run` names what is judged among others."""
-    return [_judged(target, figure(summary, target.aim.figure), run) for target in targets]
+    return [_judged(target, summary, run) for target in targets]
 
 
 def shortfall(target: Target, summary: Summary, sureness: float = 1.0) -> float:
@@ -90,22 +97,33 @@ def shortfall(target: Target, summary: Summary, sureness: float = 1.0) -> float:
     aim, found = target.aim, figure(summary, target.aim.figure)
     end = found.low if aim.at_least else found.high
     figure_then = found.value + (end - found.value) * sureness if sureness else found.value
-    bad, allowed = (1.0 - figure_then, 1.0 - target.bound) if aim.at_least else (figure_then, target.bound)
-    return max(log(bad / allowed), 0.0) if bad > 0.0 else 0.0
+    bad = 1.0 - figure_then if aim.at_least else figure_then
+    return max(log(bad / target.allowed), 0.0) if bad > 0.0 else 0.0
 
 
 def shown(value: float, unit: Unit) -> str:
     """A figure as people write it."""
     if unit == "ms":
         return f"{value:.4g}ms" if abs(value) < 1000.0 else f"{value / 1000.0:.4g}s"
-    return f"{value:.5g}"
+    # Of a share near 1 it is the distance from 1 that says something.
+    nines = floor(-log10(1.0 - value)) if unit == "share" and 0.0 < value < 1.0 else 0
+    return f"{value:.{max(5, nines + 2)}g}"
 
 
-def _judged(target: Target, found: Interval, run: str) -> Judged:
+def is_known(summary: Summary, name: str) -> bool:
+    """Whether one of FIGURES says anything: latencies are those of answers, and perhaps there are none."""
+    return "." not in name or summary.success_rate.value > 0.0
+
+
+def _judged(target: Target, summary: Summary, run: str) -> Judged:
     aim, bound = target.aim, target.bound
+    found = figure(summary, aim.figure)
     end, sign = (found.low, 1.0) if aim.at_least else (found.high, -1.0)
     missing = max((bound - end) * sign, 0.0)
-    told = _told(target, found, missing)
+    if is_known(summary, aim.figure):
+        told = _told(target, found, missing)
+    else:
+        told = f"{aim.words} is not known, for nothing was answered, and should be at most {target.written}: missed"
     return Judged(
         run=run,
         target=str(target),
@@ -118,15 +136,14 @@ def _judged(target: Target, found: Interval, run: str) -> Judged:
 
 def _told(target: Target, found: Interval, missing: float) -> str:
     aim = target.aim
-    value, low, high, bound, short = (
-        shown(one, aim.unit) for one in (found.value, found.low, found.high, target.bound, missing)
-    )
-    side = "at least" if aim.at_least else "at most"
-    told = f"{aim.words} is {value} ({low} to {high}), and should be {side} {bound}"
+    value, low, high, short = (shown(one, aim.unit) for one in (found.value, found.low, found.high, missing))
+    sure = f"({low} to {high})" if isfinite(missing) else "(of too few answers to know how sure that is)"
+    told = f"{aim.words} is {value} {sure}, and should be {'at least' if aim.at_least else 'at most'} {target.written}"
     if missing == 0.0:
         return f"{told}: met"
     if (found.value >= target.bound) if aim.at_least else (found.value <= target.bound):
-        return f"{told}: perhaps met, but its interval is {short} beyond; more requests (--requests) make it narrower"
+        wide = f", but its interval is {short} beyond" if isfinite(missing) else ""
+        return f"{told}: perhaps met{wide}; more requests (--requests) tell more surely"
     return f"{told}: missed by {shown(abs(found.value - target.bound), aim.unit)}"
 
 
@@ -138,18 +155,17 @@ def _target(entry: str) -> Target:
     if aim is None:
         hint = did_you_mean(name, AIMS) or f"; known here: {', '.join(AIMS)}"
         raise SettingError(f"there is no target {name!r}{hint}")
-    return Target(name=name, bound=_bound(aim, entry, text))
+    return Target(name=name, bound=_bound(aim, entry, text), written=text.strip())
 
 
 def _bound(aim: Aim, entry: str, text: str) -> float:
     try:
-        bound = parse_duration(text) * 1000.0 if aim.unit == "ms" else float(text)
+        bound = parse_duration(text) * 1000.0 if aim.unit == "ms" else parse_number(text)
     except ValueError as error:
-        what = error if aim.unit == "ms" else f"{text!r} is no number"
-        raise SettingError(f"the target {entry!r}: {what}") from None
-    if not 0.0 < bound < inf:
+        raise SettingError(f"the target {entry!r}: {error}") from None
+    if bound <= 0.0:
         raise SettingError(f"the target {entry!r}: no number of requests can show that; write a bound above 0")
     if aim.unit == "share" and bound >= 1.0:
-        way = "below 1, such as 0.999" if aim.at_least else "below 1, as a share: 1% is 0.01"
+        way = "below 1, such as 0.999" if aim.at_least else "below 1, as a share: 1% or 0.01"
         raise SettingError(f"the target {entry!r}: no number of requests can show that; write a bound {way}")
     return bound

@@ -3,7 +3,7 @@
 A place is the values of its knobs by name; steps lead from one to the next. It must not know what a place is worth.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial, reduce
 from math import floor
 
@@ -98,12 +98,14 @@ class Space(msgspec.Struct, frozen=True):
         return back if back != place else None
 
 
-def space(setting: Setting) -> Space:
-    """What can be varied of the routes that are asked for: weights only where they say something."""
+def space(setting: Setting, asked: Collection[str] = ()) -> Space:
+    """What can be varied of the routes that are asked for: weights only where they say something. `asked` are the
+    models that requests ask for; empty: the setting's own traffic says it.
+    """
     present: Place = {}
     ladders: dict[str, tuple[float, ...]] = {}
     groups: list[tuple[str, ...]] = []
-    for route in _asked(setting):
+    for route in _serving(setting, asked or _models(setting)):
         first = [choice for choice in route.choices if choice.rank == route.choices[0].rank]
         if route.select in WEIGHING and len(first) > 1:
             total = sum(choice.weight for choice in first)
@@ -130,14 +132,18 @@ def effective(place: Place) -> tuple[float, ...]:
     return tuple(acting.values())
 
 
-def _asked(setting: Setting) -> list[Route]:
-    """The routes that requests are for."""
+def _models(setting: Setting) -> list[str]:
+    """What the setting's own traffic asks for."""
     plain = [route.model for route in setting.snapshot.routes if not route.model.endswith("*")]
     loads = list(setting.scenario.traffic.values())
-    models = plain if not loads else [model for load in loads for model in load.model or plain]
+    return plain if not loads else [model for load in loads for model in load.model or plain]
+
+
+def _serving(setting: Setting, models: Collection[str]) -> list[Route]:
+    """The routes that some of the models are served by."""
     routes = Routes(setting.snapshot.routes, setting.snapshot.facts)
-    asked = {route.model for route in map(routes.find, models) if route is not None}
-    return [route for route in setting.snapshot.routes if route.model in asked]
+    serving = {route.model for route in map(routes.find, models) if route is not None}
+    return [route for route in setting.snapshot.routes if route.model in serving]
 
 
 def _knob(name: str) -> str:

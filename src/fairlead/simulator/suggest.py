@@ -3,22 +3,23 @@
 Coordinate descent from the present setting and a few others, with few requests first and with more for what looked best
 (successive halving: K. Jamieson and A. Talwalkar, "Non-stochastic best arm identification and hyperparameter
 optimization", 2016). Every simulation has the same requests and the same chance, so settings differ by what they do and
-hardly by luck. The same input gives the same suggestion.
+hardly by luck. What looked best in the end is played once more, with chance that the search did not know. Of what is
+better than the present setting then too, the best is suggested. The same input gives the same suggestion.
 
 What is worth more: to meet the targets, or to come closer to them; then a lower cost per request that is answered. What
 is lost, the time to the first token and the nearness to the present setting decide between what costs about the same.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import inf, log, sqrt
 
 import msgspec
 
-from fairlead.simulator.compare import differences
 from fairlead.simulator.report import Suggestion
 from fairlead.simulator.setting import Setting
-from fairlead.simulator.slo import AIMS, Target, judge, shortfall, shown
+from fairlead.simulator.slo import Target, judge, shortfall
 from fairlead.simulator.space import Place, Space, effective, space
+from fairlead.simulator.suggested import Check, sentences
 from fairlead.simulator.summary import Summary
 from fairlead.simulator.yaml_lines import lines
 
@@ -36,8 +37,8 @@ FEWEST = 2000
 """Requests of a simulation that says anything."""
 NEARNESS = 10.0
 """What it is worth, in cost, to come closer to targets that are missed."""
-WATCHED = ("success", "refusals", "cuts", "waste", "ttft_p50", "ttft_p99", "latency_p50", "latency_p99")
-"""The figures that are named where a suggestion makes them worse."""
+OTHER = 1
+"""What is added to the seed for chance that the search did not know."""
 Worth = tuple[bool, bool, float]
 """Whether too much is lost, whether targets are missed, and in one sum what a place costs. The less, the better."""
 
@@ -49,7 +50,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     """Of the requests that a simulation has in the end."""
     simulations: int
     kept: int
-    """Places that go on to the next round."""
+    """Places that go on to the next round, or are played once more after the last."""
     grains: tuple[float, ...]
     """By how much shares of traffic are moved, in parts of 100."""
 
@@ -57,8 +58,11 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 ROUNDS = (
     Round(share=1 / 16, simulations=96, kept=6, grains=(20.0, 5.0)),
     Round(share=1 / 4, simulations=24, kept=3, grains=(5.0, 1.0)),
-    Round(share=1.0, simulations=16, kept=1, grains=(1.0,)),
+    Round(share=1.0, simulations=16, kept=5, grains=(1.0,)),
 )
+"""The last has the requests and the chance of the setting itself, so its figures are those of playing that."""
+WHOLE = sum(part.share * part.simulations for part in ROUNDS) + ROUNDS[-1].kept + 1
+"""About how many simulations with all requests it takes."""
 
 
 def suggest(
@@ -66,24 +70,26 @@ def suggest(
     targets: Sequence[Target],
     simulate: Callable[[Setting], Summary],
     *,
+    asked: Collection[str] = (),
     tell: Callable[[float], None] = lambda _: None,
 ) -> Suggestion:
     """What to change so that the targets are met as cheaply as can be; where no place meets them, what comes closest.
 
-    Takes as long as some 28 simulations of the setting; `tell` hears which share of that is done. Where no target is
+    `asked` are the models that requests ask for, where the setting does not say it: those of a journal.
+    Takes as long as some 34 simulations of the setting; `tell` hears which share of that is done. Where no target is
     about the success rate, hardly more may be lost than now. Raises SettingError as `simulate` does.
     """
-    search = _Search(space(setting), tuple(targets), simulate, tell)
-    places = list(search.space.starts())
+    search = _Search(space(setting, asked), tuple(targets), simulate, tell)
+    present, places = search.space.present, list(search.space.starts())
     for part in ROUNDS:
         places = search.play(part, places)
-    best = places[0]
-    before, after = search.seen(search.space.present), search.seen(best)
+    lasting = [place for place in places if search.holds(place)]
+    best = min(lasting, key=lambda place: (search.worth(place)[:2], search.worth(place, OTHER)), default=present)
+    before, after = search.seen(present), search.seen(best)
     judged = judge(targets, after)
     changes = search.space.changes(best)
-    reached = all(one.met for one in judged)
-    return Suggestion(
-        reached=reached,
+    found = Suggestion(
+        reached=all(one.met for one in judged),
         changes=changes,
         lines=lines(setting.snapshot.routes, changes),
         before=before,
@@ -91,8 +97,10 @@ def suggest(
         targets_before=judge(targets, before),
         targets_after=judged,
         settings=search.settings,
-        told=_told(search, best, reached),
+        told=[],
     )
+    check = Check(seed=setting.seed + OTHER, before=search.seen(present, OTHER), after=search.seen(best, OTHER))
+    return msgspec.structs.replace(found, told=list(sentences(found, targets, check)))
 
 
 class _Search:
@@ -115,11 +123,11 @@ class _Search:
         self._done = 0.0
         self._looked: dict[tuple[float, ...], Place] = {}
         """The places of this round, by what they do."""
-        self._summaries: dict[tuple[int, tuple[float, ...]], Summary] = {}
+        self._summaries: dict[tuple[int, int, tuple[float, ...]], Summary] = {}
 
     @property
     def settings(self) -> int:
-        return len({acting for _, acting in self._summaries})
+        return len({acting for *_, acting in self._summaries})
 
     def play(self, part: Round, starts: list[Place]) -> list[Place]:
         """The best places that this round finds, the best first."""
@@ -130,22 +138,34 @@ class _Search:
             self._descend(start, part.grains)
         return self._ranked(list(self._looked.values()))[: part.kept]
 
-    def seen(self, place: Place) -> Summary:
-        """What a place comes to, with as many requests as the round has."""
-        key = self._requests, effective(place)
-        self._looked.setdefault(key[1], place)
+    def holds(self, place: Place) -> bool:
+        """Whether a place is worth more than the present one, and is so with other chance too. It need not be sure of
+        the targets once more: there it is enough to meet them.
+        """
+        present = self.space.present
+        here, (worse, missed, cost) = self.worth(present), self.worth(present, OTHER)
+        there = worse, missed or here[1], cost
+        return self.worth(place) < here and self.worth(place, OTHER) < there
+
+    def seen(self, place: Place, chance: int = 0) -> Summary:
+        """What a place comes to, with as many requests as the round has. `chance` is added to the seed."""
+        acting = effective(place)
+        key = self._requests, chance, acting
+        self._looked.setdefault(acting, place)
         if key not in self._summaries:
-            found = self._simulate(msgspec.structs.replace(self.space.at(place), requests=self._requests))
-            self._summaries[key] = found
+            setting = self.space.at(place)
+            self._summaries[key] = self._simulate(
+                msgspec.structs.replace(setting, requests=self._requests, seed=setting.seed + chance)
+            )
             self._left -= 1
             self._done += self._requests / self._total
-            self._tell(min(self._done / sum(part.share * part.simulations for part in ROUNDS), 1.0))
+            self._tell(min(self._done / WHOLE, 1.0))
         return self._summaries[key]
 
-    def worth(self, place: Place) -> Worth:
-        summary, present = self.seen(place), self.seen(self.space.present)
+    def worth(self, place: Place, chance: int = 0) -> Worth:
+        summary, present = self.seen(place, chance), self.seen(self.space.present, chance)
         # Of an interval, only as much counts as will be left of it with all requests.
-        sureness = sqrt(self._requests / self._total)
+        sureness = 0.0 if chance else sqrt(self._requests / self._total)
         short = sum(shortfall(target, summary, sureness) for target in self.targets)
         answered = summary.success_rate.value
         free = all(target.name != "success" for target in self.targets)
@@ -169,43 +189,3 @@ class _Search:
     def _ranked(self, places: list[Place]) -> list[Place]:
         """The best first. Of places that do the same, `_looked` keeps the one that was seen first."""
         return sorted(places, key=self.worth)
-
-
-def _told(search: _Search, best: Place, reached: bool) -> list[str]:
-    before, after = search.seen(search.space.present), search.seen(best)
-    targets = ",".join(map(str, search.targets)) or "success as now"
-    told = []
-    if not reached:
-        closest = "the present one" if best == search.space.present else "this"
-        told.append(f"none of the {search.settings} settings that were tried meets {targets}; {closest} comes closest")
-    elif best == search.space.present:
-        told.append(
-            f"the present setting meets {targets}, and none of the {search.settings} that were tried is cheaper"
-        )
-    else:
-        told.append(f"of the {search.settings} settings that were tried, this is the cheapest that meets {targets}")
-    told.append(
-        f"a thousand answers cost {_cost(after)} US dollars ({_cost(before)} at present), which is what is compared; "
-        "a thousand requests cost less where some of them are not answered"
-    )
-    if best != search.space.present:
-        worse = ", ".join(_worse(before, after))
-        told.append(f"what gets worse by more than chance: {worse or 'nothing'}")
-    if after.unpriced:
-        told.append(f"no price is known of {', '.join(after.unpriced)}, so what they answer counts as free")
-    return told
-
-
-def _worse(before: Summary, after: Summary) -> Iterator[str]:
-    """What the change is paid with, by name and figure."""
-    beyond = {one.figure: one for one in differences(before, after) if one.beyond_chance}
-    for aim in map(AIMS.__getitem__, WATCHED):
-        found = beyond.get(aim.figure)
-        if found is not None and (found.difference.value < 0.0) is aim.at_least:
-            was, becomes = (shown(one.value, aim.unit) for one in (found.before, found.after))
-            yield f"{aim.words} (from {was} to {becomes})"
-
-
-def _cost(summary: Summary) -> str:
-    answered = summary.success_rate.value
-    return f"{summary.cost_per_1000.value / answered:.4g}" if answered else "nothing was answered"

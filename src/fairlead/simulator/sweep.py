@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from fairlead.config.units import format_duration, parse_duration
+from fairlead.config.units import format_duration, parse_duration, parse_number
 from fairlead.simulator.knobs import assigned, with_knob
 from fairlead.simulator.report import Curve, Point
 from fairlead.simulator.setting import Setting, SettingError
@@ -17,6 +17,11 @@ from fairlead.simulator.summary import Summary
 
 MOST_POINTS = 200
 LARGEST = 1e9
+
+
+def written(value: float, unit: Literal["", "s"]) -> str:
+    """A value of a curve as people write it."""
+    return format_duration(value) if unit else f"{value:.10g}"
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +33,11 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self, value: float) -> str:
         """A value as people write it."""
-        return format_duration(value) if self.unit else f"{value:.10g}"
+        return written(value, self.unit)
+
+    def settings(self, setting: Setting) -> list[Setting]:
+        """One for each value. Raises SettingError for a value that cannot be."""
+        return [with_knob(setting, self.name, self.text(value)) for value in self.values]
 
 
 def parse(text: str) -> Sweep:
@@ -41,7 +50,7 @@ def parse(text: str) -> Sweep:
     if len(parts) != 3:
         raise SettingError(f"{text!r} is not NAME=FROM:TO:STEP, such as openai.error=0:0.5:0.05")
     unit: Literal["", "s"] = "" if all(_is_number(part) for part in parts) else "s"
-    begin, end, step = [float(part) if unit == "" else _seconds(part, text) for part in parts]
+    begin, end, step = [parse_number(part) if unit == "" else _seconds(part, text) for part in parts]
     if step <= 0:
         raise SettingError(f"{text!r} never ends: its step is {parts[2]}; write one that is more than zero")
     if end < begin:
@@ -57,20 +66,20 @@ def sweep(varied: Sweep, setting: Setting, simulate: Callable[[Setting], Summary
 
     Raises SettingError for a value that cannot be, before anything is simulated.
     """
-    settings = [with_knob(setting, varied.name, varied.text(value)) for value in varied.values]
-    points = [Point(value=value, summary=simulate(one)) for value, one in zip(varied.values, settings, strict=True)]
+    played = zip(varied.values, varied.settings(setting), strict=True)
+    points = [Point(value=value, summary=simulate(one)) for value, one in played]
     return Curve(name=name, setting=varied.name, unit=varied.unit, points=points)
 
 
 def _is_number(text: str) -> bool:
     try:
-        return abs(float(text)) < LARGEST
+        return abs(parse_number(text)) < LARGEST
     except ValueError:
         return False
 
 
 def _seconds(part: str, text: str) -> float:
-    if _is_number(part) and not float(part):
+    if _is_number(part) and not parse_number(part):
         return 0.0
     try:
         return parse_duration(part)

@@ -22,6 +22,7 @@ from fairlead.simulator.traffic import Arrival, Sender, Traffic
 
 WAITING = 1 << 18
 """Requests that may wait for earlier ones that ended later; beyond it the earliest of them no longer waits."""
+MOST_MODELS = 10_000
 UP_TO_US = frozenset(
     {
         "model_not_found", "model_not_allowed", "rate_limit_exceeded", "insufficient_quota", "no_healthy_deployment",
@@ -45,6 +46,8 @@ class Trace:
         """By deployment."""
         self.callers: dict[Who, None] = {}
         """Whoever sent requests, in the order of their numbers."""
+        self.models: set[str] = set()
+        """What requests ask for; of more than MOST_MODELS not all."""
         self.prompts, self.answers = Sketch(), Sketch()
         """Tokens, as far as they are known."""
         self.unknown = self.gone = self.cached = 0
@@ -69,6 +72,8 @@ class Trace:
         self.requests += 1
         self.gone += record.ended == "client_gone"
         self.callers[record.tenant, record.key] = None
+        if len(self.models) < MOST_MODELS:
+            self.models.add(record.asked)
         usage = record.usage
         if usage is None or not is_known(record):
             self.unknown += 1
