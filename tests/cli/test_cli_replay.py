@@ -134,6 +134,24 @@ def test_a_torn_tail_costs_its_record_alone(capsys: Capture) -> None:
     assert replayed(capsys, "j.journal", "--config", "two.yaml")["new"]["requests"] == 4
 
 
+@pytest.mark.parametrize("kept", [1, 4])
+def test_a_record_that_is_not_whole_at_the_end_is_told(kept: int, capsys: Capture) -> None:
+    path = write(Path("j.journal"), [a_record()])
+    size = path.stat().st_size
+    write(path, [a_record(number) for number in range(kept + 1)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: -(size // 4)])
+    assert main(["replay", "j.journal", "--config", "two.yaml"]) == 0
+    err = capsys.readouterr().err
+    assert "j.journal: its last record is not whole and left out; it was cut off, or is still being written" in err
+
+
+def test_a_whole_journal_has_nothing_to_be_told(capsys: Capture) -> None:
+    write(Path("j.journal"), [a_record(number) for number in range(3)])
+    assert main(["replay", "j.journal", "--config", "two.yaml"]) == 0
+    assert not capsys.readouterr().err
+
+
 def test_damage_is_skipped_and_told(capsys: Capture) -> None:
     path = write(Path("j.journal"), [a_record(number) for number in range(5)])
     whole = bytearray(path.read_bytes())
@@ -166,7 +184,7 @@ def test_a_journal_that_is_deleted_meanwhile_is_a_clear_error(capsys: Capture, m
         return as_recorded(*args)
 
     monkeypatch.setattr(replay, "as_recorded", deleted)
-    assert "were deleted while they were read; replay a copy of it" in refused(
+    assert "j.journal was deleted or cut off while it was read; name a copy of it" in refused(
         capsys, "j.journal", "--config", "two.yaml"
     )
 

@@ -9,6 +9,8 @@ import pytest
 from tests.simulator.recording import a_record, write
 
 from fairlead.cli import main
+from fairlead.cli import simulate as simulate_command
+from fairlead.simulator.assumptions import of_settings
 
 FOLDER = "examples/simulator"
 QUICK = ["--requests", "400"]
@@ -252,6 +254,21 @@ def test_a_trace_needs_no_route_of_its_own(journal: str, tmp_path: Path, capsys:
     (run,) = json.loads(capsys.readouterr().out)["runs"]
     assert run["summary"]["requests"] == 8
     assert run["summary"]["success_rate"]["value"] == 1.0
+
+
+@pytest.mark.parametrize("args", [(), ("--suggest", "--slo", "success=0.5")])
+def test_a_trace_that_is_deleted_meanwhile_is_a_clear_error(
+    args: tuple[str, ...], journal: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleted(*given: Any) -> list[str]:
+        Path(journal).unlink()
+        return of_settings(*given)
+
+    monkeypatch.setattr(simulate_command, "of_settings", deleted)
+    assert main(["simulate", "--demo", "--trace", journal, *args]) == 1
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert f"{journal} was deleted or cut off while it was read" in captured.err
 
 
 @pytest.mark.parametrize(
