@@ -44,8 +44,8 @@ class Journals:
             with Progress(sum(file.stat().st_size for file in files) // MB, "MB") as progress:
                 for file in files:
                     size = file.stat().st_size
-                    places, end = self._note(file, trace, progress.part(size // MB))
-                    damaged += places
+                    count, end = self._note(file, trace, progress.part(size // MB))
+                    damaged += count
                     torn += [file] if end < size else []
         except OSError as error:
             raise UnusableError(f"{error.filename or self._path} cannot be read: {error.strerror}") from None
