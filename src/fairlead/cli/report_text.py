@@ -142,10 +142,10 @@ def _plotted(report: Report) -> list[Chart]:
 
 
 def _over_time(chart: Chart, width: int, ink: Ink) -> Iterator[str]:
-    """A lane for each line, all on one scale; the highest value at the end of each."""
+    """A lane for each line, all on one scale; the highest value at the end of each. Below them is the time."""
     until = max(line.at[-1] for line in chart.lines)
     top = max(max(line.values, default=0.0) for line in chart.lines)
-    yield ink("title", f"{chart.title} ({_range((0.0, top), chart.unit)}, over {duration(until)})")
+    yield ink("title", f"{chart.title} ({_range((0.0, top), chart.unit)})")
     names = _names([line.name for line in chart.lines])
     peaks = [number(max(line.values, default=0.0)) for line in chart.lines]
     wide = max(map(len, peaks))
@@ -158,6 +158,8 @@ def _over_time(chart: Chart, width: int, ink: Ink) -> Iterator[str]:
                 yield GAP.join((name, ink(chart.key, row), peak.rjust(wide)))
             elif row.strip():
                 yield " " * len(name) + GAP + ink(chart.key, row.rstrip())
+    end = duration(until)
+    yield " " * len(names[0]) + GAP + ink("note", f"0 {'─' * (columns - len(end) - 3)} {end}")
 
 
 def _columns(line: Line, until: float, columns: int) -> list[float | None]:
