@@ -12,7 +12,9 @@ from tests.reports.sample_reports import (
     SUGGESTED,
     SWEEP,
     TWO,
+    deployment,
     report,
+    summary,
 )
 
 from fairlead.reports.table import Table
@@ -63,6 +65,14 @@ def test_deployments_are_told_with_failures_by_kind_the_most_frequent_first() ->
         ["openai/gpt-4o", "rate_limited", "15", "15.00"],
         ["openai/gpt-4o", "timeout", "5", "5.00"],
     ]
+
+
+def test_attempts_that_a_limit_of_ours_stopped_are_told_of_whom_they_were_meant_for() -> None:
+    (run,) = ONE.runs
+    limited = [deployment("a/one", limited=1200), deployment("b/two")]
+    told = by_title(report(msgspec.structs.replace(run, summary=summary(deployments=limited))))["Deployments"]
+    place = told.heads.index("limited") - 1
+    assert [row(told, name)[place] for name in ("a/one", "b/two")] == ["1,200", "0"]
 
 
 def test_senders_refusals_and_fairness_are_told_only_where_there_is_something_to_share() -> None:

@@ -106,7 +106,7 @@ def run_tables(run: Run, suffix: str = "") -> Iterator[Table]:
     yield _told(
         Table(
             title=f"Deployments{suffix}",
-            heads=["", "attempts", "failed %", "queue ms", "openings", "resting %", "answers %"],
+            heads=["", "attempts", "limited", "failed %", "queue ms", "openings", "resting %", "answers %"],
             rows=[_deployment(one) for one in summary.deployments],
         )
     )
@@ -171,6 +171,7 @@ def _deployment(one: Deployment) -> list[str]:
     return [
         one.name,
         f"{one.attempts:,}",
+        f"{one.limited:,}",
         percent(failed / one.attempts) if one.attempts else "0.00",
         number(one.queue_ms.value),
         f"{one.breaker_openings:,}",
