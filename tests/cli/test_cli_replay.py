@@ -111,6 +111,20 @@ def test_a_report_has_the_simulations_behind_it(capsys: Capture, against: tuple[
     assert '<th scope="col">recorded</th>' in page
 
 
+def test_a_configuration_that_the_environment_names_is_called_by_it(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRLEAD_CONFIG", "alone.yaml")
+    assert main(["replay", "data", "--report", "r.json"]) == 0
+    assert [one["name"] for one in json.loads(Path("r.json").read_text())["runs"]] == ["alone.yaml"]
+
+
+def test_without_a_configuration_the_way_to_one_is_told(capsys: Capture) -> None:
+    assert main(["replay", "data"]) == 1
+    err = capsys.readouterr().err
+    assert "fairlead replay: nothing is replayed: name a configuration with --config\n" in err
+
+
 def test_a_report_that_cannot_be_is_refused_before_anything_is_read(capsys: Capture) -> None:
     assert "--report 'r.txt'" in refused(capsys, "nowhere", "--config", "two.yaml", "--report", "r.txt")
 

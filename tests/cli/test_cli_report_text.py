@@ -183,3 +183,11 @@ def test_who_has_no_such_characters_gets_others(monkeypatch: pytest.MonkeyPatch)
 def test_runs_without_an_answer_are_told_too() -> None:
     told = text(report())
     assert told.startswith("A title")
+
+
+def test_a_report_says_how_it_was_made() -> None:
+    assert text(ONE, width=90).splitlines()[:3] == [
+        "A title",
+        "1,000 requests, seed 7; made by Fairlead 1.2.3 at 2027-01-31T12:00:00Z, with:",
+        "fairlead simulate --config one.yaml --faults 'openai:error=0.05' --requests 1000 --seed 7",
+    ]

@@ -12,10 +12,11 @@ from textwrap import wrap
 
 from fairlead.cli.sparks import lane, whisker
 from fairlead.reports.charts import TIME_LINES, Chart, Line, charts, mean_between
+from fairlead.reports.imprint import imprint
 from fairlead.reports.readings import duration, number, span, visible
 from fairlead.reports.table import Table
 from fairlead.reports.tables import tables
-from fairlead.simulator.report import Judged, Report, Suggestion
+from fairlead.simulator.report import Judged, Origin, Report, Suggestion
 from fairlead.simulator.statistics import Interval
 
 WIDTH = 80
@@ -46,7 +47,7 @@ def text(report: Report, *, width: int = WIDTH, color: bool = False) -> str:
     """The whole report, in lines no longer than `width` wherever its names let it."""
     ink: Ink = _coloured if color else _plain
     width = max(width, NARROWEST)
-    blocks = [[ink("title", visible(report.title))]]
+    blocks = [[ink("title", visible(report.title)), *_origin(report.origin, width, ink)]]
     blocks += [list(_table(table, width, ink)) for table in tables(report)]
     blocks += [list(_PLOTS[chart.form](chart, width, ink)) for chart in _plotted(report)]
     blocks.append([*_assumed(report.assumed, width, ink)])
@@ -61,6 +62,11 @@ def _plain(_: str, told: str) -> str:
 
 def _coloured(style: str, told: str) -> str:
     return f"\x1b[{STYLES[style]}m{told}\x1b[0m" if style in STYLES and told.strip() else told
+
+
+def _origin(origin: Origin, width: int, ink: Ink) -> Iterator[str]:
+    for told in (imprint(origin), visible(origin.command)):
+        yield from (ink("note", line) for line in wrap(told, width, subsequent_indent="  ", break_on_hyphens=False))
 
 
 def _item(sentence: str, width: int) -> list[str]:
