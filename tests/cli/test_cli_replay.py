@@ -209,6 +209,7 @@ def test_what_is_no_journal_is_refused_in_words(capsys: Capture, folder: Path) -
     nobody = a_record(asked="", ended="refused", code="invalid_api_key", attempts=(an_attempt(),), usage=None)
     write(Path("nobody.journal"), [nobody])
     for path, words in {
+        "": "the journal's path is empty; name a journal file",
         "nowhere": "nowhere is not there; name a journal file",
         "empty": "empty has no files like *.journal; name a journal file",
         "two.yaml": "two.yaml is no journal: it does not begin like one",
@@ -224,6 +225,12 @@ def test_a_time_without_requests_or_that_is_none_is_refused(capsys: Capture) -> 
     assert "--until is not later" in refused(
         capsys, "data", "--config", "two.yaml", "--since", "2027-01-01", "--until", "2026-01-01"
     )
+
+
+def test_a_configuration_without_routes_is_none(capsys: Capture) -> None:
+    Path("empty.yaml").write_text("routes: []\n")
+    told = refused(capsys, "data", "--config", "empty.yaml")
+    assert "nothing is replayed: empty.yaml has no routes" in told
 
 
 def test_a_configuration_with_errors_is_told_with_its_lines(capsys: Capture) -> None:

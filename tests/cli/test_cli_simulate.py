@@ -82,6 +82,13 @@ def test_what_a_scenario_does_not_say_the_demo_does(tmp_path: Path, capsys: pyte
     assert not failures["anthropic/claude-haiku-4-5"]
 
 
+def test_what_is_no_line_of_faults_is_told_what_one_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text("providers: {anthropic: {faults: {429: 0.1}}}\n")
+    assert simulate("--demo", "--scenario", str(scenario)) == 1
+    assert "must be a line of faults, such as 429=0.05,slow=0.01x8, not a mapping" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("slo", "status"), [("success=0.5", 0), ("success=0.99999", 1)])
 def test_targets_are_judged_and_told(slo: str, status: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate("--demo", "--faults", "*:error=0.1", "--slo", slo, "--figures", "success_rate") == status

@@ -14,8 +14,8 @@ import msgspec
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli import report_files
 from fairlead.cli.configured import configured
-from fairlead.cli.flags import refuse
-from fairlead.cli.journals import Journals
+from fairlead.cli.flags import Rule, refuse
+from fairlead.cli.journals import WHAT, Journals
 from fairlead.cli.origin import origin
 from fairlead.cli.output import print_json
 from fairlead.cli.progress import Progress
@@ -35,12 +35,13 @@ TEXTS = {
     "until": "for example 2027-01-31",
     "report": "a file, such as report.html",
 }
+RULES: tuple[Rule, ...] = ((lambda args: not args.journal.strip(), f"the journal's path is empty; {WHAT}"),)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where it was replayed, else 1."""
     try:
-        refuse(args, TEXTS)
+        refuse(args, TEXTS, RULES)
         if args.report:
             report_files.check(args.report)
         report = _report(args)
