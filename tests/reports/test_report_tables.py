@@ -17,6 +17,7 @@ from tests.reports.sample_reports import (
     summary,
 )
 
+from fairlead.reports.replay_tables import AGAIN
 from fairlead.reports.table import Table
 from fairlead.reports.tables import tables
 from fairlead.simulator.report import Report
@@ -143,6 +144,7 @@ def test_a_replay_has_what_was_recorded_and_what_changes() -> None:
     assert row(main, "failed") == ["1", "2", "32", "+30 (+1500.0%)"]
     assert row(main, "refused") == ["0", "0", "0", "="]
     assert main.notes == [
+        AGAIN,
         "left out, because no configuration would have served them: 3 invalid_api_key",
         "without a known price, and counted as free: b/two",
     ]

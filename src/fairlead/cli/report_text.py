@@ -70,7 +70,7 @@ def _origin(origin: Origin, width: int, ink: Ink) -> Iterator[str]:
 
 
 def _item(sentence: str, width: int) -> list[str]:
-    return wrap(visible(sentence), width, initial_indent="- ", subsequent_indent="  ")
+    return wrap(visible(sentence), width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _assumed(sentences: Sequence[str], width: int, ink: Ink) -> Iterator[str]:

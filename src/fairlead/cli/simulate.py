@@ -76,7 +76,7 @@ def _report(args: argparse.Namespace, findings: Findings) -> Report:
     report = Report(
         title=" and ".join(name for name, _ in named),
         origin=origin(args, named[0][1].requests),
-        assumed=of_settings([setting for _, setting in named], stage.trace),
+        assumed=of_settings(named, stage.trace),
     )
     if varied is not None:
         return msgspec.structs.replace(report, curves=[_curve(stage, varied, *one) for one in named])
