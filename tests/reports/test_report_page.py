@@ -158,6 +158,18 @@ def test_a_curve_has_its_band_and_an_axis_that_shows_its_course(drive: Any) -> N
     assert "60" not in axis
 
 
+def test_the_first_and_the_last_point_of_a_curve_are_whole(drive: Any) -> None:
+    left, right, points = drive(
+        SWEEP,
+        """const found = figure("Success rate"), frame = found.querySelector("clipPath rect");
+        const left = Number(frame.getAttribute("x")), right = left + Number(frame.getAttribute("width"));
+        const dots = [...found.querySelectorAll(".dot")];
+        const points = dots.map((one) => ["cx", "r"].map((name) => Number(one.getAttribute(name))));
+        return [left, right, points]""",
+    )
+    assert all(left <= at - radius and at + radius <= right for at, radius in points)
+
+
 def test_a_line_is_hidden_and_shown_by_its_name(drive: Any) -> None:
     told = drive(
         ONE,

@@ -4,6 +4,7 @@ import msgspec
 from tests.reports.sample_reports import (
     BY_DURATION,
     CHEAPER,
+    CLOSEST,
     COMPARED,
     NOTHING_ANSWERED,
     ONE,
@@ -109,6 +110,12 @@ def test_a_suggestion_is_shown_beside_what_is() -> None:
     (main,) = tables(SUGGESTED)
     assert main.heads == ["", "now", "suggested"]
     assert row(main, "retried, %") == ["5.0 [4.0, 6.0]", "50.0 [49.0, 51.0]"]
+
+
+def test_where_nothing_is_to_be_changed_there_is_nothing_beside_what_is() -> None:
+    stays = msgspec.structs.replace(CLOSEST, changes={}, lines=[], after=CLOSEST.before)
+    (main,) = tables(report(suggestion=stays))
+    assert main.heads == ["", "now"]
 
 
 def test_a_setting_that_is_a_time_is_told_with_its_unit() -> None:
