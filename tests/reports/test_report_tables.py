@@ -13,6 +13,7 @@ from tests.reports.sample_reports import (
     SUGGESTED,
     SWEEP,
     TWO,
+    about,
     deployment,
     report,
     summary,
@@ -67,6 +68,13 @@ def test_deployments_are_told_with_failures_by_kind_the_most_frequent_first() ->
         ["openai/gpt-4o", "rate_limited", "15", "15.00"],
         ["openai/gpt-4o", "timeout", "5", "5.00"],
     ]
+
+
+def test_deployments_that_nobody_tried_are_told_as_that() -> None:
+    (run,) = ONE.runs
+    idle = deployment("a/one", attempts=0, answered=0, share_of_answers=about(0.0))
+    found = by_title(report(msgspec.structs.replace(run, summary=summary(deployments=[idle]))))
+    assert (found["Deployments"].heads, found["Deployments"].rows) == (["", "attempts"], [["a/one", "0"]])
 
 
 def test_attempts_that_a_limit_of_ours_stopped_are_told_of_whom_they_were_meant_for() -> None:

@@ -149,11 +149,11 @@ def curve_table(curve: Curve) -> Table:
 
 
 def _told(table: Table) -> Table:
-    """Without the columns that say nothing, because nothing of the kind happened."""
+    """Without the columns that say nothing, because nothing of the kind happened; the first figure is always told."""
     columns = [
         column
         for column in range(len(table.heads))
-        if not column or any(row[column].partition(" ")[0].strip("0.,–") for row in table.rows)
+        if column <= 1 or any(row[column].partition(" ")[0].strip("0.,–") for row in table.rows)
     ]
     return msgspec.structs.replace(
         table,
