@@ -91,7 +91,16 @@ def test_each_figure_has_its_three_names_in_one_row() -> None:
 @pytest.mark.parametrize(
     "struct",
     [
-        *(report.Report, report.Run, report.Curve, report.Point, report.Comparison, report.Difference, report.Judged),
+        *(
+            report.Report,
+            report.Origin,
+            report.Run,
+            report.Curve,
+            report.Point,
+            report.Comparison,
+            report.Difference,
+            report.Judged,
+        ),
         *(report.Suggestion, summary.Summary, summary.Sender, summary.Refusals, summary.Deployment, summary.Series),
     ],
 )

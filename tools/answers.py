@@ -30,6 +30,8 @@ BLOCK = re.compile(
     r"(?<=^```console\n)\$ (fairlead (?:advise|replay|simulate) (?:.*\\\n)*.*)\n(?:.*\n)*?(?=^```$)", re.MULTILINE
 )
 """A command, which may go on after a backslash at the end of a line, and what it printed."""
+MADE, SHOWN = re.compile(r"(?<= at )\d{4}-\d\d-\d\dT[\d:]+Z(?=, with:$)", re.MULTILINE), "2027-01-31T12:00:00Z"
+"""When a report was made, which is another instant every time, and the one that the pages show."""
 WIDTH = "100"
 """Columns of the terminal that the pages show."""
 PUBLISHED = {
@@ -73,7 +75,7 @@ def answered(command: str) -> str:
         os.environ.pop("COLUMNS")
         if before is not None:
             os.environ["COLUMNS"] = before
-    return f"$ {command}\n{out.getvalue()}"
+    return f"$ {command}\n{MADE.sub(SHOWN, out.getvalue())}"
 
 
 def skill_text() -> str:

@@ -91,7 +91,7 @@ def test_the_tables_tell_what_changes_and_what_was_assumed(capsys: Capture) -> N
         r"2 requests from 2026-09-21T14:13:20Z to 2026-09-21T14:13:21Z", r" +recorded +old +new +change",
         r"requests +2 +2 +2 +=", r"refused +1 +0 +0 +=", r"cost, \$ +0.000144 .*", r"a/one +1 +2 +2 +=",
         r"ci +chat +a/one +1 +1 +1 +=", rf"everyone +{why} +1 +0 +0 +=", r"pii +input +redact +1",
-        r"- of b/two the journal tells nothing: .*", r"- no key ci is configured with a value: .*",
+        r"- of b/two the journal tells nothing: .*", r"- the configuration has no key ci, or .*",
     ):  # fmt: skip
         assert any(re.fullmatch(line, each.rstrip()) for each in told.splitlines()), f"{line!r} is not in\n{told}"
 
@@ -109,6 +109,20 @@ def test_a_report_has_the_simulations_behind_it(capsys: Capture, against: tuple[
     page = Path("r.html").read_text()
     assert page.startswith("<!doctype html>")
     assert '<th scope="col">recorded</th>' in page
+
+
+def test_a_configuration_that_the_environment_names_is_called_by_it(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAIRLEAD_CONFIG", "alone.yaml")
+    assert main(["replay", "data", "--report", "r.json"]) == 0
+    assert [one["name"] for one in json.loads(Path("r.json").read_text())["runs"]] == ["alone.yaml"]
+
+
+def test_without_a_configuration_the_way_to_one_is_told(capsys: Capture) -> None:
+    assert main(["replay", "data"]) == 1
+    err = capsys.readouterr().err
+    assert "fairlead replay: nothing is replayed: name a configuration with --config\n" in err
 
 
 def test_a_report_that_cannot_be_is_refused_before_anything_is_read(capsys: Capture) -> None:
@@ -132,6 +146,24 @@ def test_a_torn_tail_costs_its_record_alone(capsys: Capture) -> None:
     path = write(Path("j.journal"), [a_record(number) for number in range(5)])
     path.write_bytes(path.read_bytes()[:-7])
     assert replayed(capsys, "j.journal", "--config", "two.yaml")["new"]["requests"] == 4
+
+
+@pytest.mark.parametrize("kept", [1, 4])
+def test_a_record_that_is_not_whole_at_the_end_is_told(kept: int, capsys: Capture) -> None:
+    path = write(Path("j.journal"), [a_record()])
+    size = path.stat().st_size
+    write(path, [a_record(number) for number in range(kept + 1)])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: -(size // 4)])
+    assert main(["replay", "j.journal", "--config", "two.yaml"]) == 0
+    err = capsys.readouterr().err
+    assert "j.journal: its last record is not whole and left out; it was cut off, or is still being written" in err
+
+
+def test_a_whole_journal_has_nothing_to_be_told(capsys: Capture) -> None:
+    write(Path("j.journal"), [a_record(number) for number in range(3)])
+    assert main(["replay", "j.journal", "--config", "two.yaml"]) == 0
+    assert not capsys.readouterr().err
 
 
 def test_damage_is_skipped_and_told(capsys: Capture) -> None:
@@ -166,7 +198,7 @@ def test_a_journal_that_is_deleted_meanwhile_is_a_clear_error(capsys: Capture, m
         return as_recorded(*args)
 
     monkeypatch.setattr(replay, "as_recorded", deleted)
-    assert "were deleted while they were read; replay a copy of it" in refused(
+    assert "j.journal was deleted or cut off while it was read; name a copy of it" in refused(
         capsys, "j.journal", "--config", "two.yaml"
     )
 
@@ -177,6 +209,7 @@ def test_what_is_no_journal_is_refused_in_words(capsys: Capture, folder: Path) -
     nobody = a_record(asked="", ended="refused", code="invalid_api_key", attempts=(an_attempt(),), usage=None)
     write(Path("nobody.journal"), [nobody])
     for path, words in {
+        "": "the journal's path is empty; name a journal file",
         "nowhere": "nowhere is not there; name a journal file",
         "empty": "empty has no files like *.journal; name a journal file",
         "two.yaml": "two.yaml is no journal: it does not begin like one",
@@ -192,6 +225,12 @@ def test_a_time_without_requests_or_that_is_none_is_refused(capsys: Capture) -> 
     assert "--until is not later" in refused(
         capsys, "data", "--config", "two.yaml", "--since", "2027-01-01", "--until", "2026-01-01"
     )
+
+
+def test_a_configuration_without_routes_is_none(capsys: Capture) -> None:
+    Path("empty.yaml").write_text("routes: []\n")
+    told = refused(capsys, "data", "--config", "empty.yaml")
+    assert "nothing is replayed: empty.yaml has no routes" in told
 
 
 def test_a_configuration_with_errors_is_told_with_its_lines(capsys: Capture) -> None:

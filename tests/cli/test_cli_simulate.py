@@ -2,13 +2,18 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.simulator.recording import a_record, write
 
+from fairlead import __version__
 from fairlead.cli import main
+from fairlead.cli import simulate as simulate_command
+from fairlead.control.instants import parse_instant
+from fairlead.simulator.assumptions import of_settings
 
 FOLDER = "examples/simulator"
 QUICK = ["--requests", "400"]
@@ -41,8 +46,31 @@ def test_json_has_each_figure_with_its_interval(capsys: pytest.CaptureFixture[st
 
 
 def test_one_seed_is_one_result(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, "--demo", "--seed", "3") == told(capsys, "--demo", "--seed", "3")
-    assert told(capsys, "--demo", "--seed", "3") != told(capsys, "--demo", "--seed", "4")
+    assert summary(capsys, "--demo", "--seed", "3") == summary(capsys, "--demo", "--seed", "3")
+    assert summary(capsys, "--demo", "--seed", "3") != summary(capsys, "--demo", "--seed", "4")
+
+
+def test_a_report_says_how_it_was_made(capsys: pytest.CaptureFixture[str]) -> None:
+    made = told(capsys, "--demo", "--set", "rps=5", "--seed", "0")["origin"]
+    assert made["version"] == __version__
+    assert abs(parse_instant(made["made"], 0.0) - time.time()) < 3600
+    assert made["command"] == "fairlead simulate --requests 400 --json --demo --set rps=5 --seed 0"
+    assert (made["requests"], made["seed"]) == (400, 0)
+
+
+def test_a_configuration_has_the_name_of_its_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(tmp_path / "mine.yaml")
+    Path(file).write_text(HERE)
+    monkeypatch.setenv("FAIRLEAD_CONFIG", file)
+    found = told(capsys)
+    assert (found["title"], found["runs"][0]["name"]) == (file, file)
+    monkeypatch.delenv("FAIRLEAD_CONFIG")
+    monkeypatch.chdir(tmp_path)
+    assert simulate() == 1
+    err = capsys.readouterr().err
+    assert "nothing is simulated: name a configuration with --config; with --demo none is needed" in err
 
 
 def test_what_a_scenario_does_not_say_the_demo_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +82,13 @@ def test_what_a_scenario_does_not_say_the_demo_does(tmp_path: Path, capsys: pyte
     assert failures[0] == failures[1]
     assert failures[0]["anthropic/claude-haiku-4-5"]
     assert found["first_token_ms"] == alone["first_token_ms"]
+
+
+def test_what_is_no_line_of_faults_is_told_what_one_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text("providers: {anthropic: {faults: {429: 0.1}}}\n")
+    assert simulate("--demo", "--scenario", str(scenario)) == 1
+    assert "must be a line of faults, such as 429=0.05,slow=0.01x8, not a mapping" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("slo", "status"), [("success=0.5", 0), ("success=0.99999", 1)])
@@ -240,7 +275,7 @@ def test_who_has_no_configuration_is_shown_the_demo(
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     assert simulate() == 1
-    assert "leave it out and say --demo" in capsys.readouterr().err
+    assert "with --demo none is needed" in capsys.readouterr().err
 
 
 def test_each_run_is_judged_by_its_own_figures_and_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -355,6 +390,21 @@ def test_where_no_setting_reaches_the_target_it_says_how_close_one_comes(capsys:
     assert "settings that were tried meets success=0.9; the present one comes closest" in out
     assert "the success rate is 0 (0 to 0.0" in out
     assert "and should be at least 0.9: missed by 0.9" in out
+
+
+@pytest.mark.parametrize("args", [(), ("--suggest", "--slo", "success=0.5")])
+def test_a_trace_that_is_deleted_meanwhile_is_a_clear_error(
+    args: tuple[str, ...], journal: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleted(*given: Any) -> list[str]:
+        Path(journal).unlink()
+        return of_settings(*given)
+
+    monkeypatch.setattr(simulate_command, "of_settings", deleted)
+    assert main(["simulate", "--demo", "--trace", journal, *args]) == 1
+    captured = capsys.readouterr()
+    assert not captured.out
+    assert f"{journal} was deleted or cut off while it was read" in captured.err
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from fairlead.simulator.replay_figures import Count, Figures, Percentiles, Replay, Served, Verdicts
-from fairlead.simulator.report import Comparison, Curve, Difference, Judged, Point, Report, Run, Suggestion
+from fairlead.simulator.report import Comparison, Curve, Difference, Judged, Origin, Point, Report, Run, Suggestion
 from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import FIGURES, Deployment, Latencies, Refusals, Sender, Series, Summary
 
@@ -103,8 +103,17 @@ def summary(**changes: Any) -> Summary:
     return msgspec.structs.replace(made, **changes)
 
 
+MADE = Origin(
+    version="1.2.3",
+    made="2027-01-31T12:00:00Z",
+    command="fairlead simulate --config one.yaml --faults 'openai:error=0.05' --requests 1000 --seed 7",
+    requests=1000,
+    seed=7,
+)
+
+
 def report(*runs: Run, **changes: Any) -> Report:
-    made = Report(title="A title", assumed=["Something was assumed."], runs=list(runs))
+    made = Report(title="A title", origin=MADE, assumed=["Something was assumed."], runs=list(runs))
     return msgspec.structs.replace(made, **changes)
 
 
@@ -192,6 +201,7 @@ HOSTILE = report(
         ),
     ),
     title=NASTY,
+    origin=msgspec.structs.replace(MADE, command=NASTY),
     assumed=[NASTY],
     targets=[msgspec.structs.replace(MISSED, told=NASTY)],
     suggestion=msgspec.structs.replace(CLOSEST, lines=[NASTY], told=[NASTY]),

@@ -90,6 +90,13 @@ def test_a_replay_has_what_was_recorded_before_the_simulations() -> None:
     assert told.index("+30 (+1500.0%)") < told.index("95 % confidence")
 
 
+def test_a_page_says_how_it_was_made() -> None:
+    told = page(ONE)
+    assert "1,000 requests, seed 7; made by Fairlead 1.2.3 at 2027-01-31T12:00:00Z, with:" in told
+    command = "fairlead simulate --config one.yaml --faults &#x27;openai:error=0.05&#x27; --requests 1000 --seed 7"
+    assert f"<pre>{command}</pre>" in told
+
+
 def test_what_is_suggested_can_be_copied() -> None:
     assert "<pre>routes:\n  - model: chat\n    retry: {attempts: 2}</pre>" in page(SUGGESTED)
     assert "<li>the success rate is 0.95: missed by 0.049</li>" in page(SUGGESTED)
@@ -149,6 +156,18 @@ def test_a_curve_has_its_band_and_an_axis_that_shows_its_course(drive: Any) -> N
     assert "0" in axis, "the first rate"
     assert "80" in axis
     assert "60" not in axis
+
+
+def test_the_first_and_the_last_point_of_a_curve_are_whole(drive: Any) -> None:
+    left, right, points = drive(
+        SWEEP,
+        """const found = figure("Success rate"), frame = found.querySelector("clipPath rect");
+        const left = Number(frame.getAttribute("x")), right = left + Number(frame.getAttribute("width"));
+        const dots = [...found.querySelectorAll(".dot")];
+        const points = dots.map((one) => ["cx", "r"].map((name) => Number(one.getAttribute(name))));
+        return [left, right, points]""",
+    )
+    assert all(left <= at - radius and at + radius <= right for at, radius in points)
 
 
 def test_a_line_is_hidden_and_shown_by_its_name(drive: Any) -> None:

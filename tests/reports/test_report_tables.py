@@ -4,6 +4,7 @@ import msgspec
 from tests.reports.sample_reports import (
     BY_DURATION,
     CHEAPER,
+    CLOSEST,
     COMPARED,
     NOTHING_ANSWERED,
     ONE,
@@ -12,9 +13,13 @@ from tests.reports.sample_reports import (
     SUGGESTED,
     SWEEP,
     TWO,
+    about,
+    deployment,
     report,
+    summary,
 )
 
+from fairlead.reports.replay_tables import AGAIN
 from fairlead.reports.table import Table
 from fairlead.reports.tables import tables
 from fairlead.simulator.report import Report
@@ -65,6 +70,21 @@ def test_deployments_are_told_with_failures_by_kind_the_most_frequent_first() ->
     ]
 
 
+def test_deployments_that_nobody_tried_are_told_as_that() -> None:
+    (run,) = ONE.runs
+    idle = deployment("a/one", attempts=0, answered=0, share_of_answers=about(0.0))
+    found = by_title(report(msgspec.structs.replace(run, summary=summary(deployments=[idle]))))
+    assert (found["Deployments"].heads, found["Deployments"].rows) == (["", "attempts"], [["a/one", "0"]])
+
+
+def test_attempts_that_a_limit_of_ours_stopped_are_told_of_whom_they_were_meant_for() -> None:
+    (run,) = ONE.runs
+    limited = [deployment("a/one", limited=1200), deployment("b/two")]
+    told = by_title(report(msgspec.structs.replace(run, summary=summary(deployments=limited))))["Deployments"]
+    place = told.heads.index("limited") - 1
+    assert [row(told, name)[place] for name in ("a/one", "b/two")] == ["1,200", "0"]
+
+
 def test_senders_refusals_and_fairness_are_told_only_where_there_is_something_to_share() -> None:
     alone, shared = by_title(ONE), by_title(REFUSED)
     assert not {"Senders", "Refusals"} & set(alone)
@@ -100,6 +120,12 @@ def test_a_suggestion_is_shown_beside_what_is() -> None:
     assert row(main, "retried, %") == ["5.0 [4.0, 6.0]", "50.0 [49.0, 51.0]"]
 
 
+def test_where_nothing_is_to_be_changed_there_is_nothing_beside_what_is() -> None:
+    stays = msgspec.structs.replace(CLOSEST, changes={}, lines=[], after=CLOSEST.before)
+    (main,) = tables(report(suggestion=stays))
+    assert main.heads == ["", "now"]
+
+
 def test_a_setting_that_is_a_time_is_told_with_its_unit() -> None:
     (table,) = tables(BY_DURATION)
     assert table.heads[0] == "chat:cooldown.for, s"
@@ -133,6 +159,7 @@ def test_a_replay_has_what_was_recorded_and_what_changes() -> None:
     assert row(main, "failed") == ["1", "2", "32", "+30 (+1500.0%)"]
     assert row(main, "refused") == ["0", "0", "0", "="]
     assert main.notes == [
+        AGAIN,
         "left out, because no configuration would have served them: 3 invalid_api_key",
         "without a known price, and counted as free: b/two",
     ]

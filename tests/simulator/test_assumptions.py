@@ -24,7 +24,7 @@ def world(*names: str, providers: dict[str, Provider] | None = None, load: Load 
 
 
 def said(*settings: Setting) -> str:
-    return "\n".join(of_settings(settings))
+    return "\n".join(of_settings([(f"{number}.yaml", one) for number, one in enumerate(settings)]))
 
 
 def test_nothing_is_assumed_where_everything_is_said() -> None:
@@ -64,11 +64,16 @@ def test_bounds_that_nobody_gives_are_told() -> None:
     ]
 
 
-def test_all_settings_are_looked_at_and_what_both_assume_is_told_once() -> None:
-    first, second = world("p/one"), world("p/one", "q/two")
-    told = of_settings([first, second])
-    assert len(told) == len(set(told))
-    assert "nothing goes wrong at p/one, q/two" in told
+def test_what_all_settings_assume_is_told_once_and_the_rest_with_whose_it_is() -> None:
+    load = msgspec.structs.replace(SIZED, prompt=None)
+    plain = msgspec.structs.replace(BOUND, faults=())
+    first = world("p/one", providers={"p": plain}, load=load)
+    second = world("p/one", "q/two", providers={"p": plain, "q": plain}, load=load)
+    assert said(first, second).splitlines() == [
+        "prompts have 600 (median; p99 6000) tokens",
+        "0.yaml: nothing goes wrong at p/one",
+        "1.yaml: nothing goes wrong at p/one, q/two",
+    ]
 
 
 def test_requests_of_which_nothing_is_said_are_told() -> None:
@@ -117,7 +122,7 @@ def test_recorded_requests_are_assumed_of_as_in_a_replay() -> None:
     trace = traced([cached, a_record(2, ended="client_gone", usage=None), a_record(3, tenant="t")])
     made = world("a/one", providers={"a": BOUND})
     replayed = [one for one in of_replay(trace, made.snapshot) if "nearest in time" not in one]
-    told = of_settings([made], trace)
+    told = of_settings([("made.yaml", made)], trace)
     assert told == replayed
-    for part in ("are cached", "no key ci", "no tenant t", "without a whole answer", "stay for it"):
+    for part in ("are cached", "no key ci", "no tenant t", "had no whole answer", "stay for it"):
         assert any(part in one for one in told), part

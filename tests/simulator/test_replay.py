@@ -155,7 +155,7 @@ def test_a_limit_that_is_lifted_lets_them_through() -> None:
     found = compared([*(a_record(n, tenant="acme") for n in range(20)), *refused], TWO_SNAPSHOT)
     assert (found.recorded.refused, found.new.refused, found.new.answered) == (5, 0, 25)
     assert found.refusals[0].requests == Count(recorded=5, old=None, new=0)
-    assert any("5 requests without a whole answer" in one for one in found.assumed)
+    assert any("5 requests had no whole answer" in one for one in found.assumed)
 
 
 def test_a_resting_first_choice_is_a_fallback_and_a_peer_is_none() -> None:

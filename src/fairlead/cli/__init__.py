@@ -6,6 +6,7 @@ A command module has `run(args) -> int`, the exit status. Results go to stdout, 
 import argparse
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -102,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command is None:
         parser.print_help(sys.stderr)
         return 2
+    args.typed = shlex.join(("fairlead", *(sys.argv[1:] if argv is None else argv)))
     run: Callable[[argparse.Namespace], int] = import_module(f"fairlead.cli.{args.command}").run
     status = READER_LEFT
     try:

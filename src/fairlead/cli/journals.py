@@ -19,6 +19,7 @@ from fairlead.simulator.trace import Trace, by_end
 
 MB = 1_000_000
 WHAT = "name a journal file, a folder of them, or a gateway's data folder"
+TORN = "its last record is not whole and left out; it was cut off, or is still being written"
 
 
 class Journals:
@@ -32,47 +33,61 @@ class Journals:
         """Of each file that was read: the end of its first record, and how many it had."""
 
     def trace(self) -> Trace:
-        """Reads all of it, before anything else. Damage is skipped, and told on stderr.
+        """Reads all of it, before anything else. What is damaged or torn is skipped, and told on stderr.
 
         Raises UnusableError where there is no journal, nothing of that time in it, or something cannot be read.
         """
         trace = Trace()
-        damaged = 0
+        damaged, torn = 0, list[Path]()
         try:
             files = _files(self._path)
             with Progress(sum(file.stat().st_size for file in files) // MB, "MB") as progress:
                 for file in files:
-                    damaged += self._note(file, trace, progress.part(file.stat().st_size // MB))
+                    size = file.stat().st_size
+                    count, end = self._note(file, trace, progress.part(size // MB))
+                    damaged += count
+                    torn += [file] if end < size else []
         except OSError as error:
             raise UnusableError(f"{error.filename or self._path} cannot be read: {error.strerror}") from None
         if damaged:
             places = "1 damaged place was" if damaged == 1 else f"{damaged} damaged places were"
             print(f"{self._path}: {places} skipped", file=sys.stderr)
+        for file in torn:
+            print(f"{file}: {TORN}", file=sys.stderr)
         if not trace.requests:
             raise UnusableError(self._nothing(trace))
         return trace
 
     def by_end(self) -> Iterator[RequestRecord]:
-        """The records that `trace` has noted, by their end."""
+        """The records that `trace` has noted, by their end. Raises UnusableError where they are no longer there."""
         return by_end((first, self._again(file, count)) for file, (first, count) in self._read.items())
 
-    def _note(self, file: Path, trace: Trace, tell: Callable[[int], None]) -> int:
-        """Notes the records of one file; how many places of it are damaged. `tell` hears how many MB were read."""
-        damaged = 0
+    def _note(self, file: Path, trace: Trace, tell: Callable[[int], None]) -> tuple[int, int]:
+        """Notes the records of one file; how many places of it are damaged, and where its last whole record ends.
+
+        `tell` hears how many MB were read.
+        """
+        damaged, end = 0, HEADER
         for batch in batches(file):
-            tell(batch.end // MB)
+            end = batch.end
+            tell(end // MB)
             damaged += len(batch.damage)
             for record in batch.records:
                 first, count = self._read.get(file, (record.answered_at, 0))
                 self._read[file] = first, count + 1
                 if self._is_meant(record):
                     trace.note(record)
-        return damaged
+        return damaged, end
 
     def _again(self, file: Path, count: int) -> Iterator[RequestRecord]:
+        """The first records of a file. Raises UnusableError where there are fewer."""
+        missing = count
         for record in islice(records_of(file), count):
+            missing -= 1
             if self._is_meant(record):
                 yield record
+        if missing:
+            raise UnusableError(f"{file} was deleted or cut off while it was read; name a copy of it")
 
     def _is_meant(self, record: RequestRecord) -> bool:
         return self._since <= record.at < self._until

@@ -4,7 +4,6 @@ It reads files alone: no gateway runs, nobody is contacted, and nothing but the 
 """
 
 import argparse
-import os
 import sys
 import time
 from itertools import pairwise
@@ -14,19 +13,21 @@ import msgspec
 
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli import report_files
-from fairlead.cli.flags import refuse
-from fairlead.cli.journals import Journals
-from fairlead.cli.output import print_json, print_problems
+from fairlead.cli.configured import configured
+from fairlead.cli.flags import Rule, refuse
+from fairlead.cli.journals import WHAT, Journals
+from fairlead.cli.origin import origin
+from fairlead.cli.output import print_json
 from fairlead.cli.progress import Progress
 from fairlead.cli.report_text import print_report
 from fairlead.cli.stores import UnusableError
-from fairlead.config.load import load
 from fairlead.control.instants import parse_instant
 from fairlead.simulator.compare import differences
 from fairlead.simulator.replay import Side, as_recorded, beside, replayed
 from fairlead.simulator.report import Comparison, Report, Run
 from fairlead.simulator.trace import Trace
 
+UNDONE = "nothing is replayed"
 TEXTS = {
     "config": "the proposed file",
     "against": "the file that served the traffic",
@@ -34,12 +35,13 @@ TEXTS = {
     "until": "for example 2027-01-31",
     "report": "a file, such as report.html",
 }
+RULES: tuple[Rule, ...] = ((lambda args: not args.journal.strip(), f"the journal's path is empty; {WHAT}"),)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where it was replayed, else 1."""
     try:
-        refuse(args, TEXTS)
+        refuse(args, TEXTS, RULES)
         if args.report:
             report_files.check(args.report)
         report = _report(args)
@@ -57,19 +59,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> Report:
     """What changes, and the simulations behind it. Raises UnusableError."""
-    new = _snapshot(args.config)
-    old = None if args.against is None else _snapshot(args.against)
+    name, new = configured(args.config, undone=UNDONE)
+    old = None if args.against is None else configured(args.against, undone=UNDONE)[1]
     journals = Journals(Path(args.journal), *_times(args, time.time()))
     trace = journals.trace()
     recorded = _recorded(trace, journals, old or new)
     sides = [_side(one, trace, journals, args.seed) for one in (old, new) if one is not None]
-    if {side.figures.requests for side in (recorded, *sides)} != {trace.requests}:
-        raise UnusableError(f"files of {args.journal} were deleted while they were read; replay a copy of it")
     found = beside(trace, new, recorded=recorded, old=sides[0] if old else None, new=sides[-1])
-    names = [*([args.against] if old else []), args.config or "the configuration"]
+    names = [*([args.against] if old else []), name]
     runs = [Run(name=name, summary=side.summary) for name, side in zip(names, sides, strict=True) if side.summary]
     return Report(
         title=f"{args.journal}, replayed",
+        origin=origin(args, trace.requests),
         assumed=found.assumed,
         runs=runs,
         comparisons=[
@@ -88,14 +89,6 @@ def _recorded(trace: Trace, journals: Journals, snapshot: Snapshot) -> Side:
 def _side(snapshot: Snapshot, trace: Trace, journals: Journals, seed: int) -> Side:
     with Progress(trace.requests, "requests") as progress:
         return replayed(snapshot, trace, journals.by_end(), seed=seed, tell=progress.tell)
-
-
-def _snapshot(path: str | None) -> Snapshot:
-    loaded = load(path, os.environ)
-    if loaded.snapshot is None:
-        print_problems(loaded.errors)
-        raise UnusableError(f"nothing is replayed: {loaded.file} has errors")
-    return loaded.snapshot
 
 
 def _times(args: argparse.Namespace, now: float) -> tuple[float, float]:

@@ -12,10 +12,11 @@ from textwrap import wrap
 
 from fairlead.cli.sparks import lane, whisker
 from fairlead.reports.charts import TIME_LINES, Chart, Line, charts, mean_between
+from fairlead.reports.imprint import imprint
 from fairlead.reports.readings import duration, number, span, visible
 from fairlead.reports.table import Table
 from fairlead.reports.tables import tables
-from fairlead.simulator.report import Judged, Report, Suggestion
+from fairlead.simulator.report import Judged, Origin, Report, Suggestion
 from fairlead.simulator.statistics import Interval
 
 WIDTH = 80
@@ -46,7 +47,7 @@ def text(report: Report, *, width: int = WIDTH, color: bool = False) -> str:
     """The whole report, in lines no longer than `width` wherever its names let it."""
     ink: Ink = _coloured if color else _plain
     width = max(width, NARROWEST)
-    blocks = [[ink("title", visible(report.title))]]
+    blocks = [[ink("title", visible(report.title)), *_origin(report.origin, width, ink)]]
     blocks += [list(_table(table, width, ink)) for table in tables(report)]
     blocks += [list(_PLOTS[chart.form](chart, width, ink)) for chart in _plotted(report)]
     blocks.append([*_assumed(report.assumed, width, ink)])
@@ -63,8 +64,13 @@ def _coloured(style: str, told: str) -> str:
     return f"\x1b[{STYLES[style]}m{told}\x1b[0m" if style in STYLES and told.strip() else told
 
 
+def _origin(origin: Origin, width: int, ink: Ink) -> Iterator[str]:
+    for told in (imprint(origin), visible(origin.command)):
+        yield from (ink("note", line) for line in wrap(told, width, subsequent_indent="  ", break_on_hyphens=False))
+
+
 def _item(sentence: str, width: int) -> list[str]:
-    return wrap(visible(sentence), width, initial_indent="- ", subsequent_indent="  ")
+    return wrap(visible(sentence), width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _assumed(sentences: Sequence[str], width: int, ink: Ink) -> Iterator[str]:
@@ -142,10 +148,10 @@ def _plotted(report: Report) -> list[Chart]:
 
 
 def _over_time(chart: Chart, width: int, ink: Ink) -> Iterator[str]:
-    """A lane for each line, all on one scale; the highest value at the end of each."""
+    """A lane for each line, all on one scale; the highest value at the end of each. Below them is the time."""
     until = max(line.at[-1] for line in chart.lines)
     top = max(max(line.values, default=0.0) for line in chart.lines)
-    yield ink("title", f"{chart.title} ({_range((0.0, top), chart.unit)}, over {duration(until)})")
+    yield ink("title", f"{chart.title} ({_range((0.0, top), chart.unit)})")
     names = _names([line.name for line in chart.lines])
     peaks = [number(max(line.values, default=0.0)) for line in chart.lines]
     wide = max(map(len, peaks))
@@ -158,6 +164,8 @@ def _over_time(chart: Chart, width: int, ink: Ink) -> Iterator[str]:
                 yield GAP.join((name, ink(chart.key, row), peak.rjust(wide)))
             elif row.strip():
                 yield " " * len(name) + GAP + ink(chart.key, row.rstrip())
+    end = duration(until)
+    yield " " * len(names[0]) + GAP + ink("note", f"0 {'─' * (columns - len(end) - 3)} {end}")
 
 
 def _columns(line: Line, until: float, columns: int) -> list[float | None]:

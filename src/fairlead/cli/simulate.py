@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from fairlead.cli import report_files, simulate_flags
+from fairlead.cli.origin import origin
 from fairlead.cli.output import print_json, print_problems, print_table
 from fairlead.cli.progress import Progress
 from fairlead.cli.report_text import print_report
-from fairlead.cli.simulate_settings import settings
+from fairlead.cli.simulate_settings import UNDONE, settings
 from fairlead.cli.stage import Stage
 from fairlead.cli.stores import UnusableError
 from fairlead.config.problems import Findings
@@ -61,7 +62,7 @@ def _told(problem: SettingError | UnusableError, scenario: str | None, findings:
         return str(problem)
     findings.error(problem.path, str(problem))
     print_problems(findings.problems)
-    return f"nothing is simulated: {scenario} has errors"
+    return f"{UNDONE}: {scenario} has errors"
 
 
 def _report(args: argparse.Namespace, findings: Findings) -> Report:
@@ -76,7 +77,8 @@ def _report(args: argparse.Namespace, findings: Findings) -> Report:
             varied.settings(setting)  # so that a value that cannot be is told now
     report = Report(
         title=" and ".join(name for name, _ in named),
-        assumed=of_settings([setting for _, setting in named], stage.trace),
+        origin=origin(args, named[0][1].requests),
+        assumed=of_settings(named, stage.trace),
     )
     if varied is not None:
         return msgspec.structs.replace(report, curves=[_curve(stage, varied, *one) for one in named])

@@ -1,7 +1,6 @@
 """From the files and flags of `fairlead simulate` to the settings that are played. It must not play any."""
 
 import argparse
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ import msgspec
 
 from fairlead.canonical.routing import Snapshot
 from fairlead.cli import simulate_flags
+from fairlead.cli.configured import configured
 from fairlead.cli.output import print_problems
 from fairlead.cli.stores import UnusableError
 from fairlead.config.bind import bind_as
@@ -24,6 +24,8 @@ from fairlead.simulator.knobs import assigned, with_knob
 from fairlead.simulator.scenario import Provider, Scenario, Time
 from fairlead.simulator.setting import EVERYONE, Setting, SettingError, deployments_of, names_of
 
+UNDONE = "nothing is simulated"
+OR_THE_DEMO = "; with --demo none is needed"
 REQUESTS = 100_000
 A_MONDAY = 1_767_571_200.0
 """5 January 2026, where no price tells when it holds."""
@@ -39,11 +41,11 @@ def settings(args: argparse.Namespace, findings: Findings, recorded: int | None)
     scenario = _scenario(args, findings)
     if recorded is not None:
         _refuse_traffic(scenario)
-    snapshots = tuple(_snapshots(args))
+    named = tuple(_configurations(args))
+    snapshots = tuple([snapshot for _, snapshot in named])
     faults = _faults(args.faults, snapshots)
     requests = _requests(simulate_flags.requests(args), recorded)
-    names = [args.config or ("the demo" if args.demo else "fairlead.yaml"), args.compare]
-    for name, snapshot in zip(names, snapshots, strict=False):
+    for name, snapshot in named:
         setting = Setting(
             snapshot=snapshot,
             scenario=scenario,
@@ -58,19 +60,11 @@ def settings(args: argparse.Namespace, findings: Findings, recorded: int | None)
         yield name, setting
 
 
-def _snapshots(args: argparse.Namespace) -> Iterator[Snapshot]:
-    yield _demo() if args.demo else _snapshot(args.config)
+def _configurations(args: argparse.Namespace) -> Iterator[tuple[str, Snapshot]]:
+    """By the names of their files."""
+    yield ("the demo", _demo()) if args.demo else configured(args.config, undone=UNDONE, otherwise=OR_THE_DEMO)
     if args.compare:
-        yield _snapshot(args.compare)
-
-
-def _snapshot(path: str | None) -> Snapshot:
-    loaded = load(path, os.environ)
-    if loaded.snapshot is None:
-        print_problems(loaded.errors)
-        hint = "" if path else "; to see what there is to see, leave it out and say --demo"
-        raise UnusableError(f"nothing is simulated: {loaded.file} has errors{hint}")
-    return loaded.snapshot
+        yield configured(args.compare, undone=UNDONE)
 
 
 def _demo() -> Snapshot:
@@ -96,7 +90,7 @@ def _scenario(args: argparse.Namespace, findings: Findings) -> Scenario:
     scenario = bind_as(Scenario, source, findings, empty="see docs/simulator.md for what it may hold")
     if scenario is None:
         print_problems(findings.in_order())
-        raise UnusableError(f"nothing is simulated: {args.scenario} has errors")
+        raise UnusableError(f"{UNDONE}: {args.scenario} has errors")
     if args.demo:  # what the file does not say of a provider, its fake does
         return msgspec.structs.replace(scenario, providers=_completed(scenario.providers, _of_fakes().providers))
     return scenario

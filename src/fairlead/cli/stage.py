@@ -35,6 +35,7 @@ class Stage:
         trial_of(setting, measured, self._traffic(setting))
 
     def play(self, setting: Setting, tell: Callable[[int], None] = lambda _: None) -> Summary:
+        """Raises UnusableError where the journal is no longer there."""
         return simulate(setting, measured=measured, trace=self._traffic(setting), tell=tell)
 
     def _traffic(self, setting: Setting) -> Traffic | None:

@@ -43,7 +43,8 @@
     curve: {
       whole: (chart) => {
         const all = chart.lines.flatMap((line) => line.at), low = Math.min(...all), high = Math.max(...all);
-        return low < high ? [low, high] : [low - 1, high + 1];
+        const beside = (high - low) / 50 || 1; // the first and the last point are whole
+        return [low - beside, high + beside];
       },
       stops: (chart) => chart.lines.flatMap((line) => line.at),
       index: (line, x) => line.at.indexOf(x),

@@ -15,6 +15,7 @@ from string import Template
 import msgspec
 
 from fairlead.reports.charts import Chart, compared, mean_between, of_run, varied
+from fairlead.reports.imprint import imprint
 from fairlead.reports.readings import NOTHING, duration, number
 from fairlead.reports.replay_tables import replay_tables
 from fairlead.reports.side_by_side import side_by_side
@@ -63,6 +64,7 @@ def _embedded(drawn: Sequence[Chart]) -> str:
 def _body(report: Report, drawn: list[Chart]) -> Iterator[str]:
     """What is between header and scripts; charts that have their place there are added to `drawn`."""
     yield f"<h1>{escape(report.title)}</h1>"
+    yield f'<p class="note">{escape(imprint(report.origin))}</p><pre>{escape(report.origin.command)}</pre>'
     yield from _list("Suggestion", report.suggestion.told if report.suggestion else ())
     if report.suggestion and report.suggestion.lines:
         yield f"<pre>{escape(chr(10).join(report.suggestion.lines))}</pre>"

@@ -64,7 +64,10 @@ def _draw(axes: Axes, chart: Chart, suffix: str) -> None:
 def _steps(axes: Axes, _: Chart, line: Line, __: int) -> None:
     for begin, end in line.shaded:
         axes.axvspan(begin, end, color=_hue(line), alpha=0.12, linewidth=0)
-    axes.stairs(line.values, line.at, color=_hue(line), label=visible(line.name), baseline=None)
+    width, alpha = (4.0, 0.5) if line.hue == TOTAL else (1.5, 1.0)  # the others are seen upon it
+    axes.stairs(
+        line.values, line.at, color=_hue(line), label=visible(line.name), baseline=None, linewidth=width, alpha=alpha
+    )
 
 
 def _curve(axes: Axes, _: Chart, line: Line, __: int) -> None:

@@ -28,6 +28,10 @@ FIGURES: tuple[Row, ...] = (
     ("first token p95, ms", lambda one: one.first_token_ms.p95, ",.0f"),
     ("first token p99, ms", lambda one: one.first_token_ms.p99, ",.0f"),
 )
+AGAIN = (
+    "A replay begins with fresh health, limits and budgets, and draws chance anew: old is close to what was recorded, "
+    "not the same."
+)
 Named = Mapping[tuple[str, ...], Count]
 """Requests by what the first cells of their row say."""
 
@@ -67,7 +71,7 @@ def _figures(found: Replay) -> Table:
         title=f"{found.new.requests:,d} requests from {format_instant(found.begins)} to {format_instant(found.ends)}",
         heads=["", "recorded", *(["old"] if found.old else []), "new", "change"],
         rows=[[name, *_cells([of(side) for side in sides], shape)] for name, of, shape in FIGURES],
-        notes=list(replay_notes(found)),
+        notes=[*([AGAIN] if found.old else []), *replay_notes(found)],
     )
 
 

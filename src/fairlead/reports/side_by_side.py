@@ -9,13 +9,16 @@ NOW, SUGGESTED = "now", "suggested"
 
 
 def side_by_side(report: Report) -> Report:
-    """The report, in which a suggestion is two runs more and how they differ."""
+    """The report, in which a suggestion is two runs more and how they differ; what is now alone, if that is it."""
     found = report.suggestion
     if found is None:
         return report
+    runs = [*report.runs, Run(name=NOW, summary=found.before)]
+    if not found.changes:
+        return msgspec.structs.replace(report, runs=runs)
     return msgspec.structs.replace(
         report,
-        runs=[*report.runs, Run(name=NOW, summary=found.before), Run(name=SUGGESTED, summary=found.after)],
+        runs=[*runs, Run(name=SUGGESTED, summary=found.after)],
         comparisons=[
             *report.comparisons,
             Comparison(before=NOW, after=SUGGESTED, differences=differences(found.before, found.after)),

@@ -128,7 +128,17 @@ def run_tables(run: Run, suffix: str = "") -> Iterator[Table]:
     yield _told(
         Table(
             title=f"Deployments{suffix}",
-            heads=["", "attempts", "failed %", "broke off %", "queue ms", "openings", "resting %", "answers %"],
+            heads=[
+                "",
+                "attempts",
+                "limited",
+                "failed %",
+                "broke off %",
+                "queue ms",
+                "openings",
+                "resting %",
+                "answers %",
+            ],
             rows=[_deployment(one) for one in summary.deployments],
         )
     )
@@ -171,11 +181,11 @@ def curve_table(curve: Curve) -> Table:
 
 
 def _told(table: Table) -> Table:
-    """Without the columns that say nothing, because nothing of the kind happened."""
+    """Without the columns that say nothing, because nothing of the kind happened; the first figure is always told."""
     columns = [
         column
         for column in range(len(table.heads))
-        if not column or any(row[column].partition(" ")[0].strip("0.,–") for row in table.rows)
+        if column <= 1 or any(row[column].partition(" ")[0].strip("0.,–") for row in table.rows)
     ]
     return msgspec.structs.replace(
         table,
@@ -193,6 +203,7 @@ def _deployment(one: Deployment) -> list[str]:
     return [
         one.name,
         f"{one.attempts:,}",
+        f"{one.limited:,}",
         percent(failed / one.attempts) if one.attempts else "0.00",
         percent(one.broken / one.answered) if one.answered else "0.00",
         number(one.queue_ms.value),

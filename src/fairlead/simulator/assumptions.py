@@ -28,9 +28,15 @@ Silences = Callable[[Deployment], tuple[str, ...]]
 """The keys of which nothing is said of a deployment."""
 
 
-def of_settings(settings: Iterable[Setting], trace: Trace | None = None) -> list[str]:
-    """What simulations of these settings assume, each sentence once; the requests are those of `trace`, if any."""
-    return list(dict.fromkeys(sentence for setting in settings for sentence in _of_setting(setting, trace)))
+def of_settings(named: Iterable[tuple[str, Setting]], trace: Trace | None = None) -> list[str]:
+    """What simulations of these settings assume, each sentence once: what all of them do, then what only some do, with
+    their names. The requests are those of `trace`, if any.
+    """
+    found = [(name, list(_of_setting(setting, trace))) for name, setting in named]
+    common = set.intersection(*(set(sentences) for _, sentences in found))
+    shared = [sentence for sentence in found[0][1] if sentence in common]
+    own = [f"{name}: {sentence}" for name, sentences in found for sentence in sentences if sentence not in common]
+    return list(dict.fromkeys([*shared, *own]))
 
 
 def _of_setting(setting: Setting, trace: Trace | None) -> Iterator[str]:
@@ -142,8 +148,8 @@ def _of_requests(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
     yield from _of_callers(trace, snapshot)
     if trace.unknown:
         yield (
-            f"{_requests(trace.unknown)} without a whole answer would have had the median one:"
-            f" {trace.prompt} tokens of prompt where that is not known either, {trace.answer} of answer"
+            f"{_requests(trace.unknown)} had no whole answer; where one is given now, it is as long as the median,"
+            f" {trace.answer} tokens, and so is a prompt of which nothing is known, {trace.prompt} tokens"
         )
     if trace.gone:
         yield f"the clients that left {_requests(trace.gone)} before the end stay for it"
@@ -167,7 +173,10 @@ def _of_callers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
     known = known_keys(snapshot)
     unknown = [named(who) for who in trace.callers if who[1] and who[1] not in known]
     if unknown:
-        yield f"no key {listed(unknown)} is configured with a value: only the limits of its tenant and tags bind it"
+        yield (
+            f"the configuration has no key {listed(unknown)}, or its secret is not set here:"
+            " only the limits of its tenant and tags bind its requests"
+        )
     strangers = sorted({tenant for tenant, _ in trace.callers if tenant and tenant not in snapshot.tenants})
     if strangers:
         yield f"no tenant {listed(strangers)} is configured: without limits"

@@ -13,6 +13,20 @@ from fairlead.simulator.statistics import Interval
 from fairlead.simulator.summary import Summary
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """How a report was made: enough to make it again."""
+
+    version: str
+    """Of Fairlead."""
+    made: str
+    """When, in UTC: `2027-01-31T12:00:00Z`."""
+    command: str
+    """As it was typed."""
+    requests: int
+    """Of each simulation."""
+    seed: int
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One simulation and what it is called, such as the configuration's file."""
 
@@ -94,6 +108,7 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     title: str
+    origin: Origin
     assumed: list[str]
     """What was assumed because nobody said it, in sentences."""
     runs: list[Run] = []

@@ -11,7 +11,7 @@ from fairlead.config.shape import ONE_OR_MANY
 from fairlead.config.units import Count, Duration, Text, Unit, number, whole
 from fairlead.simulator.faults import Struck, parse
 
-Faults = Annotated[tuple[Struck, ...], Unit(name="faults, such as 429=0.05,slow=0.01x8", parse=parse)]
+Faults = Annotated[tuple[Struck, ...], Unit(name="line of faults, such as 429=0.05,slow=0.01x8", parse=parse)]
 
 
 class Time(Section, frozen=True, kw_only=True):
