@@ -106,7 +106,7 @@ def test_a_success_rate_counts_by_the_low_end(rate: Interval, met: bool, missing
         (
             Interval(700, 0, inf),
             False,
-            "is 700ms (of too few answers to know how sure that is), and should be at most 800ms: perhaps",
+            "is 700ms (too few answers or outages to know how sure that is), and should be at most 800ms: perhaps",
         ),
     ],
 )
@@ -131,5 +131,11 @@ def test_a_shortfall_compares_failures_as_ratios() -> None:
     assert shortfall(target("success=0.99"), found, 0.5) == pytest.approx(log(3))
     assert shortfall(target("success=0.95"), found) == 0.0
     assert shortfall(target("ttft_p99=800ms"), with_p99(Interval(900, 0, 1600))) == pytest.approx(log(2))
-    assert shortfall(target("ttft_p99=800ms"), with_p99(Interval(0, 0, inf))) == inf
-    assert shortfall(target("ttft_p99=800ms"), with_p99(Interval(0, 0, inf)), 0.0) == 0.0
+
+
+def test_where_an_interval_has_no_end_the_value_says_how_far_it_is() -> None:
+    """In the first rounds of a search few outages are played, and some settings are better all the same."""
+    near, far = (shortfall(target("ttft_p99=800ms"), with_p99(Interval(value, 0, inf))) for value in (900, 1600))
+    assert 0.0 < near < far == pytest.approx(log(2))
+    nothing = msgspec.structs.replace(with_p99(Interval(0, 0, inf)), success_rate=Interval(0.0, 0.0, 0.1))
+    assert shortfall(target("ttft_p99=800ms"), nothing) == inf

@@ -92,10 +92,13 @@ def shortfall(target: Target, summary: Summary, sureness: float = 1.0) -> float:
     """How far the target is from being met, as the logarithm of a ratio, so that all kinds of targets can be added; 0
     where it is met. Of a success rate it is the failures that are compared: 0.99 is ten times as far from 1 as 0.999.
 
-    `sureness` is the part of the interval that counts: 1 for all of it, 0 for the value alone.
+    `sureness` is the part of the interval that counts: 1 for all of it, 0 for the value alone. Of one without an end
+    nothing counts, for all settings would be equally far, unless nothing was answered at all.
     """
     aim, found = target.aim, figure(summary, target.aim.figure)
     end = found.low if aim.at_least else found.high
+    if not isfinite(end):
+        sureness = 0.0 if is_known(summary, aim.figure) else 1.0
     figure_then = found.value + (end - found.value) * sureness if sureness else found.value
     bad = 1.0 - figure_then if aim.at_least else figure_then
     return max(log(bad / target.allowed), 0.0) if bad > 0.0 else 0.0
@@ -137,7 +140,7 @@ def _judged(target: Target, summary: Summary, run: str) -> Judged:
 def _told(target: Target, found: Interval, missing: float) -> str:
     aim = target.aim
     value, low, high, short = (shown(one, aim.unit) for one in (found.value, found.low, found.high, missing))
-    sure = f"({low} to {high})" if isfinite(missing) else "(of too few answers to know how sure that is)"
+    sure = f"({low} to {high})" if isfinite(missing) else "(too few answers or outages to know how sure that is)"
     told = f"{aim.words} is {value} {sure}, and should be {'at least' if aim.at_least else 'at most'} {target.written}"
     if missing == 0.0:
         return f"{told}: met"
