@@ -6,6 +6,7 @@ nor how a figure is shown.
 
 from collections.abc import Callable, Sequence
 from math import inf
+from typing import Any
 
 from fairlead.simulator.measures import Batch, Line, Measures, Tally, Tried, total
 from fairlead.simulator.outages import Strike
@@ -26,6 +27,8 @@ from fairlead.simulator.summary import (
 THOUSAND = 1000.0
 DIGITS = 6
 """Of a latency in milliseconds: what is beyond them is the arithmetic's own error."""
+ByBatch = dict[str, list[float | None]]
+"""FIGURES of each batch."""
 CYCLES = ENOUGH_OUTAGES / 2
 """Of outages that a batch must have, so that batches are all but independent of each other, and alike enough for
 Student's t (tests/simulator/test_outages.py).
@@ -57,35 +60,13 @@ def summary(measures: Measures, *, workers: int, strikes: Sequence[Strike] = ())
     measures = measures.in_batches(min((measures.came / one.cycle for one in spells), default=inf) / CYCLES)
     # As many instants of a two-state process say as much of its share as all of a time of twice its memory each.
     independent = min((measures.came / (2 * one.memory) for one in spells), default=inf)
-    batches = [total(batch.senders) for batch in measures.batches]
-    everything = total(batches)
-    by_batch = _by_batch(measures.batches, batches)
-
-    def rate(name: str) -> Interval:
-        return _share(batches, SHARES[name], independent)
-
-    def mean(name: str) -> Interval:
-        amount, factor = MEANS[name]
-        return _mean(amount(everything) / max(everything.requests, 1) * factor, by_batch[name])
-
-    def latencies(name: str) -> Latencies:
-        return _latencies([LATENCIES[name](batch) for batch in measures.batches])
-
+    tallies = [total(batch.senders) for batch in measures.batches]
+    by_batch = _by_batch(measures.batches, tallies)
     fairness = _mean(_fairness(_by_sender(measures)), by_batch["fairness"])
     return Summary(
-        requests=everything.requests,
+        **_figures(measures.batches, tallies, by_batch, independent),
+        requests=total(tallies).requests,
         duration=measures.until,
-        success_rate=rate("success_rate"),
-        refusal_rate=rate("refusal_rate"),
-        cut_rate=rate("cut_rate"),
-        retry_rate=rate("retry_rate"),
-        fallback_hit_rate=rate("fallback_hit_rate"),
-        attempts_per_request=mean("attempts_per_request"),
-        latency_ms=latencies("latency_ms"),
-        first_token_ms=latencies("first_token_ms"),
-        added_latency_ms=latencies("added_latency_ms"),
-        cost_per_1000=mean("cost_per_1000"),
-        wasted_per_1000=mean("wasted_per_1000"),
         outages=[_outages(one, measures.until) for one in strikes],
         unpriced=sorted(measures.unpriced),
         fairness=fairness.within(1 / max(len(measures.senders), 1), 1.0),
@@ -101,15 +82,29 @@ def summary(measures: Measures, *, workers: int, strikes: Sequence[Strike] = ())
     )
 
 
+def _figures(
+    batches: Sequence[Batch], tallies: Sequence[Tally], by_batch: ByBatch, independent: float
+) -> dict[str, Any]:
+    """Of all requests, whatever SHARES, MEANS and LATENCIES have, by its name."""
+    together = total(tallies)
+    requests = max(together.requests, 1)
+    shares = {name: _share(tallies, hits, independent) for name, hits in SHARES.items()}
+    means = {
+        name: _mean(amount(together) / requests * factor, by_batch[name]) for name, (amount, factor) in MEANS.items()
+    }
+    latencies = {name: _latencies([sketch_of(batch) for batch in batches]) for name, sketch_of in LATENCIES.items()}
+    return {**shares, **means, **latencies}
+
+
 def _outages(strike: Strike, until: float) -> Outages:
     spells = strike.trouble.spells
     seen, lasting = spells.seen(until)
     return Outages(of=list(strike.of), expected=until / spells.cycle, seen=seen, lasting=lasting)
 
 
-def _by_batch(batches: Sequence[Batch], tallies: Sequence[Tally]) -> dict[str, list[float | None]]:
+def _by_batch(batches: Sequence[Batch], tallies: Sequence[Tally]) -> ByBatch:
     """All FIGURES of each batch; None: nothing was counted in it."""
-    found: dict[str, list[float | None]] = {}
+    found: ByBatch = {}
     for name, hits in SHARES.items():
         found[name] = [hits(one) / one.requests if one.requests else None for one in tallies]
     for name, (amount, factor) in MEANS.items():
