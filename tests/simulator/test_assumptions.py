@@ -76,6 +76,15 @@ def test_what_all_settings_assume_is_told_once_and_the_rest_with_whose_it_is() -
     ]
 
 
+def test_a_configuration_that_lacks_a_tenant_of_the_other_is_told() -> None:
+    made = world("p/one", providers={"p": BOUND})
+    scenario = msgspec.structs.replace(made.scenario, traffic={"t": SIZED})
+    compared = (msgspec.structs.replace(made.snapshot, tenants={"t": Tenant(name="t")}), made.snapshot)
+    made = msgspec.structs.replace(made, compared=compared, scenario=scenario)
+    told = said(*(msgspec.structs.replace(made, snapshot=one) for one in compared))
+    assert told == "1.yaml: no tenant t is configured: without limits"
+
+
 def test_requests_of_which_nothing_is_said_are_told() -> None:
     told = said(world("p/one", providers={"p": BOUND}, load=Load()))
     assert told.splitlines() == [

@@ -96,6 +96,7 @@ def _of_traffic(setting: Setting) -> Iterator[str]:
     if not setting.scenario.traffic:
         yield "every tenant, or else every key, sends as many requests, for each route in turn"
     yield from _of_nobodys(setting)
+    yield from _of_strangers(_senders_tenants(setting), setting.snapshot)
     if unasked := _unasked(setting):
         yield f"nobody asks for what the routes {listed(unasked)} serve: their deployments are not tried for it"
     if any(load.prompt is None for load in loads):
@@ -105,6 +106,12 @@ def _of_traffic(setting: Setting) -> Iterator[str]:
     counted = {limit.unit for limit in every_limit(setting.snapshot)} - ONE.keys()
     if counted and all(load.max_tokens is None for load in loads):
         yield UNSAID_LENGTH
+
+
+def _senders_tenants(setting: Setting) -> set[str]:
+    """The tenants, of any configuration, that loads are of by themselves, and not by their key."""
+    tenants = {tenant for one in setting.configurations for tenant in one.tenants}
+    return tenants & {load.tenant or name for name, load in loads_of(setting).items() if load.key is None}
 
 
 def _of_nobodys(setting: Setting) -> Iterator[str]:
@@ -177,14 +184,19 @@ def _of_callers(trace: Trace, snapshot: Snapshot) -> Iterator[str]:
             f"the configuration has no key {listed(unknown)}, or its secret is not set here:"
             " only the limits of its tenant and tags bind its requests"
         )
-    strangers = sorted({tenant for tenant, _ in trace.callers if tenant and tenant not in snapshot.tenants})
-    if strangers:
-        yield f"no tenant {listed(strangers)} is configured: without limits"
+    yield from _of_strangers((tenant for tenant, _ in trace.callers if tenant), snapshot)
     units = {limit.unit for limit in every_limit(snapshot)}
     if "money" in units:
         yield "budgets begin unspent at the first request"
     if units - ONE.keys():
         yield UNSAID_LENGTH
+
+
+def _of_strangers(tenants: Iterable[str], snapshot: Snapshot) -> Iterator[str]:
+    """Senders' tenants that this configuration does not have."""
+    strangers = sorted({tenant for tenant in tenants if tenant not in snapshot.tenants})
+    if strangers:
+        yield f"no tenant {listed(strangers)} is configured: without limits"
 
 
 def _requests(count: int) -> str:
