@@ -304,7 +304,7 @@ async def test_a_url_that_knows_more_is_a_rollback(bucket: Bucket, tmp_path: Pat
     post = AuditPost(folder=tmp_path / "audit", private=tmp_path / "private", machine="m1")
 
     async def opened(*, more: bool) -> Auditing:
-        auditing = Auditing(post, tmp_path / "j", client, lambda: None)
+        auditing = Auditing(post, Reader(tmp_path / "j"), client, lambda: None)
         auditing.configured(loaded(tmp_path, bucket.url))
         if more:
             auditing.rejected("v1", "line 3: no such key")
@@ -332,7 +332,7 @@ async def test_what_cannot_be_written_waits_and_what_is_too_much_is_counted(
     monkeypatch.setattr("fairlead.control.auditing.MOST_WAITING", 3)
     client = Client()
     post = AuditPost(folder=tmp_path / "audit", private=tmp_path / "private", machine="m1")
-    auditing = Auditing(post, tmp_path / "j", client, lambda: None)
+    auditing = Auditing(post, Reader(tmp_path / "j"), client, lambda: None)
     for _ in range(5):
         auditing.refused("POST", "/x", "not_found")
     await auditing.start()
@@ -353,7 +353,7 @@ async def test_what_is_told_and_dropped_during_a_write_is_the_next_one_s(
     monkeypatch.setattr("fairlead.control.auditing.MOST_WAITING", 3)
     client = Client()
     post = AuditPost(folder=tmp_path / "audit", private=tmp_path / "private", machine="m1")
-    auditing = Auditing(post, tmp_path / "j", client, lambda: None)
+    auditing = Auditing(post, Reader(tmp_path / "j"), client, lambda: None)
     for _ in range(4):
         auditing.refused("POST", "/before", "not_found")
     auditing.configured(loaded(tmp_path))
@@ -377,7 +377,7 @@ async def test_what_is_told_and_dropped_during_a_write_is_the_next_one_s(
 
 def test_a_key_that_has_no_value_yet_is_waited_for(tmp_path: Path) -> None:
     post = AuditPost(folder=tmp_path / "audit", private=tmp_path / "private", machine="m1")
-    auditing = Auditing(post, tmp_path / "j", SimpleNamespace(), lambda: None)  # type: ignore[arg-type]
+    auditing = Auditing(post, Reader(tmp_path / "j"), SimpleNamespace(), lambda: None)  # type: ignore[arg-type]
     settings = msgspec.structs.replace(Audit(), signing_key="vault://secret/data/audit#key")
     auditing.configured(SimpleNamespace(config=SimpleNamespace(audit=settings), audit_keys=(None, None)))  # type: ignore[arg-type]
     with pytest.raises(RefusedError, match=r"audit\.signing_key has no value yet"):

@@ -19,13 +19,13 @@ from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError, Place
 from fairlead.database.tables import requests
 from fairlead.journal import Journal, encode, records_of
-from fairlead.journal.reader import batches
+from fairlead.journal.reader import Reader, batches
 
 NOON = 1_790_000_000 // 86_400 * 86_400 + 12 * HOUR
 
 
 def ledger_of(database: Database, folder: Path, machine: str = "m1") -> Ledger:
-    return Ledger(folder / "journal", database.place, machine, lambda: 86_400.0)
+    return Ledger(Reader(folder / "journal"), database.place, machine, lambda: 86_400.0)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from fairlead.control.tenancy_post import TenancyPost
 from fairlead.database import schema
 from fairlead.database.engine import Database
 from fairlead.database.place import Place
+from fairlead.journal.reader import Reader
 from fairlead.state.board import Board
 
 
@@ -29,7 +30,7 @@ def tenancy_of(folder: Path, state: str = "local", database: str | None = None) 
     auditing: Any = SimpleNamespace(custodian=None, may_change=lambda: None)
     config: Any = SimpleNamespace(serving=SimpleNamespace(sharing=Sharing(state=state)))
     board = Board(1)
-    return Tenancy(post, board, config, Health(board), auditing)
+    return Tenancy(post, board, config, Health(board), auditing, reader=Reader(folder / "journal"))
 
 
 def told(caplog: pytest.LogCaptureFixture, message: str) -> list[str]:

@@ -5,6 +5,7 @@ import os
 import time
 from itertools import islice
 from pathlib import Path
+from random import Random
 
 import pytest
 from tests.journal.journal_records import ids, numbered
@@ -95,6 +96,43 @@ def test_a_look_ends_though_records_are_written_as_fast_as_they_are_read(tmp_pat
         with path.open("ab") as stream:
             stream.write(encode(numbered(len(seen)), SALT))
     assert seen == ["r0", "r1000"]
+
+
+def test_what_somebody_has_read_is_read_by_others_without_decoding_it_again(tmp_path: Path) -> None:
+    """Projections follow the journals at one pace; one that was late is at their pace again with its first batch."""
+    path = file_of(tmp_path, 1)
+    reader = Reader(tmp_path)
+    first = list(reader.beyond({}))
+    file_of(tmp_path, 1, 2)
+    second = list(reader.beyond({path.name: first[0].end}))
+    assert [[record.id for record in batch.records] for batch in reader.beyond({})] == [["r1"], ["r2"]]
+    assert all(one is other for one, other in zip(reader.beyond({}), first + second, strict=True))
+    late = Reader(tmp_path)
+    (ahead,) = late.beyond({path.name: first[0].end})
+    behind = list(late.beyond({}))
+    assert [record.id for record in behind[0].records] == ["r1"]
+    assert behind[1] is ahead
+
+
+@pytest.mark.parametrize("at_once", [100, 1000, 100_000])
+def test_readers_at_any_pace_see_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """However much is kept, and with damage in between."""
+    monkeypatch.setattr("fairlead.journal.reader.AT_ONCE", at_once)
+    chance = Random(1)
+    path = file_of(tmp_path)
+    reader = Reader(tmp_path)
+    positions: list[dict[str, int]] = [{} for _ in range(4)]
+    seen: list[list[str]] = [[] for _ in positions]
+    for number in range(200):
+        with path.open("ab") as stream:
+            stream.write(b"damage" if number % 50 == 25 else encode(numbered(number), SALT))
+        who = chance.randrange(len(positions))
+        for batch in islice(reader.beyond(positions[who]), chance.randrange(3)):
+            seen[who].extend(record.id for record in batch.records)
+            positions[who][batch.file] = batch.end
+    for who, at in enumerate(positions):
+        seen[who].extend(record.id for batch in reader.beyond(at) for record in batch.records)
+    assert seen == [[f"r{number}" for number in range(200) if number % 50 != 25]] * 4
 
 
 async def test_what_is_read_while_it_is_written_comes_once_and_in_order(tmp_path: Path) -> None:

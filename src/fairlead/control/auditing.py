@@ -7,7 +7,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from fairlead.audit.entry import Entry
 from fairlead.audit.note import NoteError, seed_of
@@ -41,7 +40,7 @@ LAST_COPY = 3.0
 class Auditing:
     """The audit trail of this machine from the first configuration to the end of the process."""
 
-    def __init__(self, post: AuditPost, journals: Path, client: Client, recovered: Callable[[], None]) -> None:
+    def __init__(self, post: AuditPost, reader: Reader, client: Client, recovered: Callable[[], None]) -> None:
         """`recovered` is called when the trail can be written again."""
         self._post = post
         self._recovered = recovered
@@ -50,7 +49,7 @@ class Auditing:
         self._seeds: tuple[str | None, str | None] = (None, None)
         self._told: tuple[str, ...] = ()
         self.custodian = Custodian(self._terms, time.time)
-        self.records = Projector(Reader(journals), AuditRecords(self.custodian, journals))
+        self.records = Projector(reader, AuditRecords(self.custodian, reader.folder))
         self.witnesses: list[Witness] = []
         self._desk = Desk("audit")
         self._waiting: list[Entry] = []

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from fairlead.canonical.limits import SECOND, Rule
 from fairlead.canonical.routing import RequestRecord
@@ -36,12 +35,11 @@ RECENT = 600.0
 class Ledger:
     """One machine's records in the database. `keep`: how many seconds a request stays in the request log."""
 
-    def __init__(self, journals: Path, place: Place, machine: str, keep: Callable[[], float]) -> None:
-        self._journals = journals
-        self._reader = Reader(journals)
+    def __init__(self, reader: Reader, place: Place, machine: str, keep: Callable[[], float]) -> None:
+        self._reader = reader
         self._database = Database(place, PATIENCE)
         self._request_log = RequestLog(self._database, machine)
-        self.projector = Projector(self._reader, self._request_log)
+        self.projector = Projector(reader, self._request_log)
         self._desk = Desk("ledger")
         self._keep = keep
 
@@ -96,6 +94,6 @@ class Ledger:
 
     def _found(self, holds: set[str]) -> dict[str, RequestRecord]:
         found: dict[str, RequestRecord] = {}
-        for path in recent(self._journals, RECENT):
+        for path in recent(self._reader.folder, RECENT):
             found.update((one.hold, one) for one in records_of(path) if one.hold in holds)
         return found

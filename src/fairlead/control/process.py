@@ -74,13 +74,13 @@ class Control:
         self._publisher = Publisher(self.heed)
         self._issuers = Issuers(self._client, self._publish_again)
         self._health = Health(board)
-        self._auditing = auditing = _auditing(post, self._client, self._recovered)
+        reader = Reader(post.tenancy.journals)
+        self._auditing = auditing = _auditing(post.audit, reader, self._client, self._recovered)
         self._health.audit(lambda: auditing.trouble)
         self.config = Configuring(
             post.config, board, self._health, publish=self._publish, guard=self._guard, registrar=auditing
         )
-        self._tenancy = _tenancy(post.tenancy, board, self.config, self._health, auditing)
-        reader = Reader(post.tenancy.journals)
+        self._tenancy = _tenancy(post.tenancy, board, self.config, self._health, auditing, reader)
         standing = Standing(board, self._health, reader, self._projectors, (self._gauges, auditing.gauges))
         self._telling = Telling(post.projections, reader, self.config, standing=standing, machine=post.tenancy.machine)
         # Log lines and traces may miss what they have not read in time; nobody else may.
@@ -180,18 +180,20 @@ class Control:
         self._stop.set()
 
 
-def _tenancy(post: TenancyPost, board: Board, config: Configuring, health: Health, auditing: "Auditing") -> "Tenancy":
+def _tenancy(
+    post: TenancyPost, board: Board, config: Configuring, health: Health, auditing: "Auditing", reader: Reader
+) -> "Tenancy":
     """Imported here, in the control process alone: the workers are forked without the drivers of databases."""
     from fairlead.control.tenancy import Tenancy
 
-    return Tenancy(post, board, config, health, auditing)
+    return Tenancy(post, board, config, health, auditing, reader=reader)
 
 
-def _auditing(post: Post, client: Client, recovered: Callable[[], None]) -> "Auditing":
+def _auditing(post: AuditPost, reader: Reader, client: Client, recovered: Callable[[], None]) -> "Auditing":
     """Imported here as well: the workers sign nothing."""
     from fairlead.control.auditing import Auditing
 
-    return Auditing(post.audit, post.tenancy.journals, client, recovered)
+    return Auditing(post, reader, client, recovered)
 
 
 def control(post: Post, board: Board) -> None:

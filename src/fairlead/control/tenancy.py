@@ -33,7 +33,7 @@ from fairlead.control.wishes import Terms, terms_of
 from fairlead.database import schema
 from fairlead.database.engine import Database
 from fairlead.database.place import DatabaseError, UnfitError
-from fairlead.journal import Journal
+from fairlead.journal import Journal, Reader
 from fairlead.policy.rules import NOBODY, SHARED
 from fairlead.state.board import Board
 from fairlead.state.channel import Notice
@@ -51,7 +51,14 @@ class Tenancy:
     """From the first look at the database to the last."""
 
     def __init__(
-        self, post: TenancyPost, board: Board, config: Configuring, health: Health, auditing: Auditing
+        self,
+        post: TenancyPost,
+        board: Board,
+        config: Configuring,
+        health: Health,
+        auditing: Auditing,
+        *,
+        reader: Reader,
     ) -> None:
         self._post = post
         self._config = config
@@ -69,7 +76,7 @@ class Tenancy:
             author=Author("admin", post.machine),
             may_change=auditing.may_change,
         )
-        self._ledger = Ledger(post.journals, post.place, post.machine, self._kept)
+        self._ledger = Ledger(reader, post.place, post.machine, self._kept)
         self._history = History(post.place, time.time, time.monotonic)
         self._journal = Journal(post.journals, "lost", asyncio.get_running_loop())
         self._state: State

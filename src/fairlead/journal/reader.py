@@ -4,8 +4,8 @@ It knows files, offsets and frames. It must not know who reads, nor where a read
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
-from math import inf
 from pathlib import Path
 
 import msgspec
@@ -30,10 +30,16 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class Reader:
-    """The journals of one folder. Several readers may read them at the same time, and while they are written."""
+    """The journals of one folder. Several readers may read them at the same time, and while they are written.
+
+    Any thread may use it. What was read last is kept, as all who follow the journals want it within a moment.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
+        self._kept: dict[tuple[str, int], Batch] = {}
+        """The newest batches by file and start, the oldest first; together no more than AT_ONCE, or a single one."""
+        self._mutex = threading.Lock()
 
     def beyond(self, positions: Mapping[str, int]) -> Iterator[Batch]:
         """What lies behind `positions` (offsets by file name; a file that is not in it is new), in files' order.
@@ -43,7 +49,10 @@ class Reader:
         Raises OSError.
         """
         for name, size in sorted(self.sizes().items()):
-            yield from batches(self._folder / name, positions.get(name, 0), size)
+            start = positions.get(name, 0)
+            while start < size and (batch := self._batch(name, start)):
+                yield batch
+                start = batch.end
 
     def behind(self, positions: Mapping[str, int]) -> int:
         """How many bytes of the journals lie behind `positions`."""
@@ -52,18 +61,37 @@ class Reader:
     def sizes(self) -> dict[str, int]:
         """Every file with the bytes that it has."""
         found = {}
-        for path in self._folder.glob(PATTERN):
+        for path in self.folder.glob(PATTERN):
             with contextlib.suppress(FileNotFoundError):  # everyone was done with it
                 found[path.name] = path.stat().st_size
         return found
 
     def used(self) -> int:
         """What all files take of the disk, as `journal.max_size` counts it."""
-        return used(self._folder)
+        return used(self.folder)
 
     def gone(self, positions: Mapping[str, int]) -> list[str]:
         """Files in `positions` that were deleted: they can be forgotten, for no name comes twice."""
         return sorted(positions.keys() - self.sizes().keys())
+
+    def _batch(self, name: str, start: int) -> Batch | None:
+        """The batch that begins there: the one that is kept, or up to where a kept one begins, or what there is."""
+        with self._mutex:
+            batch = self._kept.get((name, start))
+            if batch is None:
+                next_kept = min((known for file, known in self._kept if file == name and known > start), default=None)
+                path = self.folder / name
+                batch = _batch(path, start, next_kept) or _batch(path, start)
+                if batch is not None:
+                    self._keep(batch)
+            return batch
+
+    def _keep(self, batch: Batch) -> None:
+        self._kept[batch.file, batch.start] = batch
+        size = sum(kept.end - kept.start for kept in self._kept.values())
+        while size > AT_ONCE and len(self._kept) > 1:
+            oldest = self._kept.pop(next(iter(self._kept)))
+            size -= oldest.end - oldest.start
 
 
 def recent(folder: Path, seconds: float) -> list[Path]:
@@ -76,9 +104,9 @@ def recent(folder: Path, seconds: float) -> list[Path]:
     return [path for at, path in found if at >= newest - seconds]
 
 
-def batches(path: Path, start: int = 0, size: float = inf) -> Iterator[Batch]:
-    """What a file has behind `start`, `size` being known of it. Nothing where it was deleted. Raises OSError."""
-    while start < size and (batch := _batch(path, start)):
+def batches(path: Path, start: int = 0) -> Iterator[Batch]:
+    """What a file has behind `start`. Nothing where it was deleted meanwhile. Raises OSError."""
+    while batch := _batch(path, start):
         yield batch
         start = batch.end
 
@@ -89,16 +117,18 @@ def records_of(path: Path) -> Iterator[RequestRecord]:
         yield from batch.records
 
 
-def _batch(path: Path, start: int) -> Batch | None:
-    """The next records, read on until there is a whole frame or the file ends."""
+def _batch(path: Path, start: int, until: int | None = None) -> Batch | None:
+    """The next records, read on until there is a whole frame, the file ends, or `until`, where another frame begins."""
     try:
         with path.open("rb") as stream:
             salt = salt_of(stream.read(HEADER))
             begin = start if salt is None else max(start, HEADER)
             data = b""
             while True:
-                stream.seek(begin + len(data))
-                more = stream.read(max(AT_ONCE, len(data)))
+                position = begin + len(data)
+                stream.seek(position)
+                most = max(AT_ONCE, len(data))
+                more = stream.read(most if until is None else min(most, max(until - position, 0)))
                 data += more
                 frames = Frames(data, salt or 0)
                 records = tuple(frames)
