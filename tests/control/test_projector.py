@@ -10,7 +10,7 @@ from fairlead.journal.reader import Batch, Reader
 class FakeReader(Reader):
     """A FAKE journal: one batch, again and again."""
 
-    def beyond(self, positions: Mapping[str, int]) -> object:  # type: ignore[override]
+    def beyond(self, positions: Mapping[str, int], *, at_ease: bool = False) -> object:  # type: ignore[override]
         start = positions.get("a.journal", 0)
         return iter([Batch("a.journal", start, start + 100, ())])
 

@@ -114,6 +114,19 @@ def test_what_somebody_has_read_is_read_by_others_without_decoding_it_again(tmp_
     assert behind[1] is ahead
 
 
+def test_who_is_at_ease_leaves_a_small_rest_to_the_next_look(tmp_path: Path) -> None:
+    """Six projections that look one after the other get what the first one got, and not ever smaller batches."""
+    path = file_of(tmp_path, 1, 2, 3)
+    reader = Reader(tmp_path)
+    (first,) = reader.beyond({}, at_ease=True)
+    file_of(tmp_path, 1, 2, 3, 4)
+    (same,) = reader.beyond({}, at_ease=True)
+    assert same is first
+    assert [batch.records[-1].id for batch in reader.beyond({})] == ["r3", "r4"]
+    (rest,) = reader.beyond({path.name: first.end}, at_ease=True)
+    assert [record.id for record in rest.records] == ["r4"]
+
+
 @pytest.mark.parametrize("at_once", [100, 1000, 100_000])
 def test_readers_at_any_pace_see_everything_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """However much is kept, and with damage in between."""
@@ -127,7 +140,7 @@ def test_readers_at_any_pace_see_everything_once(tmp_path: Path, monkeypatch: py
         with path.open("ab") as stream:
             stream.write(b"damage" if number % 50 == 25 else encode(numbered(number), SALT))
         who = chance.randrange(len(positions))
-        for batch in islice(reader.beyond(positions[who]), chance.randrange(3)):
+        for batch in islice(reader.beyond(positions[who], at_ease=number % 2 == 0), chance.randrange(3)):
             seen[who].extend(record.id for record in batch.records)
             positions[who][batch.file] = batch.end
     for who, at in enumerate(positions):

@@ -75,13 +75,16 @@ class Projector:
     async def run(self) -> None:
         """Keeps the projection up to date until it is cancelled."""
         while True:
-            await self.catch_up()
+            await self._bring(at_ease=True)
             await asyncio.sleep(LOOK_EVERY)
 
     async def catch_up(self) -> bool:
         """Brings in everything that the journals have now. False: it could not be done; the next look goes on."""
+        return await self._bring()
+
+    async def _bring(self, *, at_ease: bool = False) -> bool:
         try:
-            await self._desk.do(self._read_on)
+            await self._desk.do(lambda: self._read_on(at_ease))
         except Exception as error:  # whatever it is, the next look may succeed, and no other projection minds
             known = isinstance(error, ProjectionError | OSError)
             reason = str(error) if known else type(error).__name__
@@ -101,11 +104,11 @@ class Projector:
                 await self.catch_up()
                 await asyncio.to_thread(self._desk.close)
 
-    def _read_on(self) -> None:
+    def _read_on(self, at_ease: bool) -> None:
         positions = self._positions
         if positions is None:
             positions = self._reached = dict(self._projection.positions())
-        for batch in self._reader.beyond(positions):
+        for batch in self._reader.beyond(positions, at_ease=at_ease):
             self._projection.take(batch)
             positions[batch.file] = batch.end
         for name in self._reader.gone(positions):

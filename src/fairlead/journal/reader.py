@@ -41,18 +41,21 @@ class Reader:
         """The newest batches by file and start, the oldest first; together no more than AT_ONCE, or a single one."""
         self._mutex = threading.Lock()
 
-    def beyond(self, positions: Mapping[str, int]) -> Iterator[Batch]:
+    def beyond(self, positions: Mapping[str, int], *, at_ease: bool = False) -> Iterator[Batch]:
         """What lies behind `positions` (offsets by file name; a file that is not in it is new), in files' order.
 
         A file's batches follow on each other. One whose end is torn or still being written ends at its last whole
         frame. What is written meanwhile may be left to the next look, so that each look ends, however much is written.
-        Raises OSError.
+        Who is `at_ease` leaves a rest to it that is smaller than what came last: what others have read is at hand, and
+        a small batch costs nearly as much as a large one. Raises OSError.
         """
         for name, size in sorted(self.sizes().items()):
             start = positions.get(name, 0)
             while start < size and (batch := self._batch(name, start)):
                 yield batch
                 start = batch.end
+                if at_ease and size - start < start - batch.start:
+                    break
 
     def behind(self, positions: Mapping[str, int]) -> int:
         """How many bytes of the journals lie behind `positions`."""
