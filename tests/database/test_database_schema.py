@@ -1,11 +1,13 @@
 """Migrations: new, again, two at once, interrupted, from the future; and what may start on which schema."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -85,6 +87,24 @@ def test_migrations_at_the_same_time_come_out_as_one(place: Place, opened: Opene
     assert outcomes == [HEAD] * 4
     with opened(place).reading() as connection:
         assert connection.execute(text("SELECT count(*) FROM meta")).scalar_one() == 1
+
+
+def test_whom_sqlite_refuses_to_wait_for_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two change a new file's journal mode at once; a FAKE refusal, for the real one comes once in a hundred times."""
+    refusals = iter([sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY])
+    connect = sqlite3.connect
+
+    def refuse(*args: Any, **more: Any) -> sqlite3.Connection:
+        for code in refusals:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = code
+            raise error
+        return connect(*args, **more)
+
+    monkeypatch.setattr("fairlead.database.schema.sqlite3.connect", refuse)
+    database = Database(Place(data=tmp_path))
+    assert schema.migrate(database) == HEAD
+    database.close()
 
 
 @pytest.mark.parametrize("step", [1, 2, 4])

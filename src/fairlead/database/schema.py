@@ -6,6 +6,7 @@ must not know what the tables are for.
 
 import contextlib
 import sqlite3
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,8 @@ from fairlead.database.place import DatabaseError, UnfitError
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 0x666C_6561_6431
 """The number of our advisory lock in PostgreSQL."""
+TRY_AGAIN = 0.01
+"""Seconds until SQLite is asked again what it would not wait for itself."""
 
 State = Literal["current", "empty", "behind", "newer", "foreign"]
 
@@ -74,12 +77,20 @@ def migrate(database: Database) -> Standing:
 
 
 def _use_write_ahead_log(database: Database) -> None:
-    """The file's own setting from now on. It cannot be made within a transaction."""
-    try:
-        with contextlib.closing(sqlite3.connect(database.place.file, timeout=PATIENCE)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    except sqlite3.Error as error:
-        raise DatabaseError(f"the database {database.place.name} cannot be used: {error}") from None
+    """The file's own setting from now on. It cannot be made within a transaction.
+
+    Of two that make it at once SQLite refuses one without waiting, whatever its timeout, lest they wait for each other.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with contextlib.closing(sqlite3.connect(database.place.file, timeout=PATIENCE)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            return
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise DatabaseError(f"the database {database.place.name} cannot be used: {error}") from None
+        time.sleep(TRY_AGAIN)
 
 
 def _lock(connection: Connection) -> None:
