@@ -94,7 +94,7 @@ def test_whom_sqlite_refuses_to_wait_for_is_waited_for(tmp_path: Path, monkeypat
     refusals = iter([sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY])
     connect = sqlite3.connect
 
-    def refuse(*args: Any, **more: Any) -> sqlite3.Connection:
+    def refuse(*args: Any, **more: Any) -> Any:
         for code in refusals:
             error = sqlite3.OperationalError("database is locked")
             error.sqlite_errorcode = code
