@@ -30,10 +30,12 @@ SECOND_EACH = Load(prompt=Tokens(always=1), answer=Tokens(always=1))
 
 
 def agrees(found: Interval, truth: float) -> bool:
-    """Whether the truth is in the interval once that is as sure as 99.9 %: at 95 %, as it is, five of the hundred that
-    are looked at here would miss. That they cover as often as they say is a test of its own.
+    """Whether the truth is in the interval; in the full form, once that is as sure as 99.9 %.
+
+    A hundred figures are looked at, and at 95 % five of them miss, whatever their seeds are. That the intervals cover
+    as often as they say is a test of its own.
     """
-    wider = 3.29 / 1.96
+    wider = 3.29 / 1.96 if FULL else 1.0
     return (found.low - found.value) * wider <= truth - found.value <= (found.high - found.value) * wider
 
 
