@@ -84,7 +84,7 @@ class Reader:
             if batch is None:
                 next_kept = min((known for file, known in self._kept if file == name and known > start), default=None)
                 path = self.folder / name
-                batch = _batch(path, start, next_kept) or _batch(path, start)
+                batch = _read(path, start, next_kept) or _read(path, start)
                 if batch is not None:
                     self._keep(batch)
             return batch
@@ -109,7 +109,7 @@ def recent(folder: Path, seconds: float) -> list[Path]:
 
 def batches(path: Path, start: int = 0) -> Iterator[Batch]:
     """What a file has behind `start`. Nothing where it was deleted meanwhile. Raises OSError."""
-    while batch := _batch(path, start):
+    while batch := _read(path, start):
         yield batch
         start = batch.end
 
@@ -120,7 +120,7 @@ def records_of(path: Path) -> Iterator[RequestRecord]:
         yield from batch.records
 
 
-def _batch(path: Path, start: int, until: int | None = None) -> Batch | None:
+def _read(path: Path, start: int, until: int | None = None) -> Batch | None:
     """The next records, read on until there is a whole frame, the file ends, or `until`, where another frame begins."""
     try:
         with path.open("rb") as stream:
